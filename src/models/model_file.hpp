@@ -1,0 +1,71 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/checkpoint.hpp"
+#include "io/gguf.hpp"
+#include "models/architecture.hpp"
+
+namespace assay {
+
+enum class Container : uint8_t { kHuggingFace, kMlx, kGguf };
+std::string_view container_name(Container container) noexcept;
+
+/// A weight of a model where it lies in its mapped file.
+struct ModelTensor {
+  TensorSlot slot;
+  std::string stored_name;  ///< the name in this container
+  WeightView weight;        ///< 1-D tensors have rows 1
+};
+
+/// A model in any container, opened by path: a Hugging Face directory, an MLX directory or a GGUF file. Every
+/// tensor in the files is claimed by a slot or listed in an Error; every slot is filled or listed likewise.
+class ModelFile {
+ public:
+  /// Throws Error for anything that contradicts itself: see the constructor's tests for the list.
+  static ModelFile open(const std::filesystem::path& path);
+
+  Container container() const noexcept { return container_; }
+  const std::filesystem::path& path() const noexcept { return path_; }
+  const ModelConfig& config() const noexcept { return config_; }
+  const Architecture& architecture() const noexcept { return *architecture_; }
+  /// In slot order. A tied head is not repeated; see output().
+  const std::vector<ModelTensor>& tensors() const noexcept { return tensors_; }
+  /// Null when the model has no such tensor.
+  const ModelTensor* find(TensorRole role, int layer = -1) const noexcept;
+  /// The output head: lm_head, or the token embedding where they are tied.
+  const ModelTensor& output() const;
+  /// The directory, or null for GGUF; and the reverse.
+  const CheckpointDirectory* directory() const noexcept { return directory_.get(); }
+  const GgufFile* gguf() const noexcept { return gguf_.get(); }
+  /// Every file that holds weights.
+  std::vector<std::filesystem::path> files() const;
+  uint64_t weight_bytes() const noexcept;
+
+ private:
+  ModelFile() = default;
+  Container container_ = Container::kHuggingFace;
+  std::filesystem::path path_;
+  ModelConfig config_;
+  const Architecture* architecture_ = nullptr;
+  std::unique_ptr<CheckpointDirectory> directory_;
+  std::unique_ptr<GgufFile> gguf_;
+  std::vector<ModelTensor> tensors_;
+};
+
+/// How an MLX config.json says a module is quantized; nothing when it is not. Rules of mlx-lm utils.py
+/// load_model: exact path entry (a dict, false, null members meaning the mode's default), else quantized iff
+/// `<path>.scales` exists, with the top-level parameters; a missing mode is "affine".
+struct MlxQuantization {
+  int bits = 4;
+  int group_size = 64;
+  std::string mode = "affine";
+};
+std::optional<MlxQuantization> resolve_mlx_quantization(const nlohmann::json& config,
+                                                        std::string_view module_path, bool has_scales);
+
+}  // namespace assay
