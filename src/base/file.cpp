@@ -1,0 +1,256 @@
+#include "base/file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace assay {
+namespace fs = std::filesystem;
+namespace {
+
+std::string errno_text() {
+  return std::strerror(errno);
+}
+
+/// A name beside `path` that no other process uses.
+fs::path temporary_sibling(const fs::path& path) {
+  static int counter = 0;
+  return path.parent_path() / ("." + path.filename().string() + ".part-" + std::to_string(getpid()) + "-" +
+                               std::to_string(counter++));
+}
+
+void sync_folder(const fs::path& folder) {
+  const int descriptor = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  fsync(descriptor);
+  close(descriptor);
+}
+
+void refuse_existing(const fs::path& path, bool overwrite) {
+  if (!overwrite && fs::exists(fs::symlink_status(path)))
+    throw Error({"already exists", path.string(), {}, {}, "pass --overwrite to replace it"});
+}
+
+/// Absolute and without a trailing slash, so that the parent folder and the last name are well defined.
+fs::path normalized(const fs::path& path) {
+  fs::path absolute = fs::absolute(path).lexically_normal();
+  return absolute.has_filename() ? absolute : absolute.parent_path();
+}
+
+void make_parent_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error) throw Error({"cannot make the folder", path.parent_path().string(), {}, error.message(), {}});
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw Error({"cannot open the file", path.string(), {}, errno_text(), {}});
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(descriptor);
+    throw Error({"not a regular file", path.string(), {}, {}, {}});
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  if (size_ > 0) {
+    void* address = mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (address == MAP_FAILED) {
+      const std::string reason = errno_text();
+      close(descriptor);
+      throw Error({"cannot map the file", path.string(), {}, reason, {}});
+    }
+    data_ = static_cast<const std::byte*>(address);
+  }
+  close(descriptor);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(std::span<const std::byte> range) const noexcept {
+  if (data_ == nullptr || range.empty()) return;
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(range.data() + range.size()) / page * page;
+  if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+std::string read_text_file(const fs::path& path, size_t max_bytes) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) throw Error({"is a folder, not a file", path.string(), {}, {}, {}});
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw Error({"cannot open the file", path.string(), {}, errno_text(), {}});
+  std::string text;
+  std::array<char, 1 << 16> chunk;
+  while (stream.read(chunk.data(), chunk.size()), stream.gcount() > 0) {
+    text.append(chunk.data(), static_cast<size_t>(stream.gcount()));
+    if (text.size() > max_bytes)
+      throw Error({"the file is too large",
+                   path.string(),
+                   "at most " + std::to_string(max_bytes) + " bytes",
+                   {},
+                   {}});
+  }
+  return text;
+}
+
+fs::path expand_path(std::string_view path) {
+  const auto variable = [&](const std::string& name) -> std::string {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr)
+      throw Error({"the variable $" + name + " is not set", std::string(path), {}, {}, {}});
+    return value;
+  };
+  std::string out;
+  size_t i = 0;
+  if (path == "~" || path.starts_with("~/")) {
+    out = variable("HOME");
+    i = 1;
+  }
+  while (i < path.size()) {
+    if (path[i] != '$') {
+      out += path[i++];
+      continue;
+    }
+    const bool braced = i + 1 < path.size() && path[i + 1] == '{';
+    const size_t start = i + (braced ? 2 : 1);
+    size_t end = start;
+    while (end < path.size() && (std::isalnum(static_cast<unsigned char>(path[end])) || path[end] == '_'))
+      ++end;
+    const bool closed = !braced || (end < path.size() && path[end] == '}');
+    if (end == start || !closed) {
+      out += path[i++];
+      continue;
+    }
+    out += variable(std::string(path.substr(start, end - start)));
+    i = end + (braced ? 1 : 0);
+  }
+  return out;
+}
+
+AtomicFile::AtomicFile(const fs::path& path, bool overwrite) : path_(normalized(path)) {
+  refuse_existing(path_, overwrite);
+  make_parent_folder(path_);
+  temporary_ = temporary_sibling(path_);
+  descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (descriptor_ < 0)
+    throw Error({"cannot write into the folder", path_.parent_path().string(), {}, errno_text(), {}});
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  ASSAY_CHECK(descriptor_ >= 0);
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0)
+      throw Error(
+          {"cannot write", path_.string(), {}, errno_text(), errno == ENOSPC ? "the disk is full" : ""});
+    size_ += static_cast<uint64_t>(written);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+void AtomicFile::pad(uint64_t alignment) {
+  static constexpr std::array<std::byte, 4096> kZeros{};
+  uint64_t missing = (alignment - size_ % alignment) % alignment;
+  while (missing > 0) {
+    const uint64_t part = std::min<uint64_t>(missing, kZeros.size());
+    write(std::span(kZeros).first(part));
+    missing -= part;
+  }
+}
+
+void AtomicFile::commit() {
+  ASSAY_CHECK(descriptor_ >= 0);
+  const bool flushed = fsync(descriptor_) == 0;
+  const bool closed = close(std::exchange(descriptor_, -1)) == 0;
+  if (!flushed || !closed) throw Error({"cannot flush to disk", path_.string(), {}, errno_text(), {}});
+  if (rename(temporary_.c_str(), path_.c_str()) != 0)
+    throw Error({"cannot rename the finished file", path_.string(), {}, errno_text(), {}});
+  temporary_.clear();
+  sync_folder(path_.parent_path());
+}
+
+AtomicDirectory::AtomicDirectory(const fs::path& path, bool overwrite) : path_(normalized(path)) {
+  refuse_existing(path_, overwrite);
+  make_parent_folder(path_);
+  staging_ = temporary_sibling(path_);
+  std::error_code error;
+  if (!fs::create_directory(staging_, error))
+    throw Error({"cannot write into the folder", path_.parent_path().string(), {}, error.message(), {}});
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  std::error_code ignored;
+  if (!staging_.empty()) fs::remove_all(staging_, ignored);
+}
+
+void AtomicDirectory::commit() {
+  sync_folder(staging_);
+  std::error_code error;
+  fs::path aside;
+  if (fs::exists(fs::symlink_status(path_))) {
+    aside = temporary_sibling(path_);
+    fs::rename(path_, aside, error);
+    if (error) throw Error({"cannot move the old folder aside", path_.string(), {}, error.message(), {}});
+  }
+  fs::rename(staging_, path_, error);
+  if (error) {
+    std::error_code restored;
+    if (!aside.empty()) fs::rename(aside, path_, restored);
+    throw Error({"cannot rename the finished folder", path_.string(), {}, error.message(), {}});
+  }
+  staging_.clear();
+  sync_folder(path_.parent_path());
+  if (!aside.empty()) fs::remove_all(aside, error);
+}
+
+void require_free_space(const fs::path& folder, uint64_t bytes) {
+  fs::path existing = normalized(folder);
+  while (!existing.empty() && !fs::exists(existing) && existing.has_relative_path())
+    existing = existing.parent_path();
+  std::error_code error;
+  const fs::space_info space = fs::space(existing, error);
+  if (!error && space.available < bytes)
+    throw Error({"not enough free space on the disk",
+                 folder.string(),
+                 std::to_string(bytes) + " bytes",
+                 std::to_string(space.available) + " bytes",
+                 {}});
+}
+
+}  // namespace assay
