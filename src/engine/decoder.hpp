@@ -1,0 +1,47 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/compute.hpp"
+#include "engine/kv_cache.hpp"
+#include "models/model_file.hpp"
+#include "text/tokenizer.hpp"
+
+namespace assay {
+
+/// Runs any decoder-only model that ModelConfig describes. Weights stay packed in their mapped files; only
+/// norms and biases are copied to f32. Logits are the same, bit for bit, for any number of threads and
+/// however the tokens are split over calls (dynamic NTK rope excepted: there transformers itself lets
+/// frequencies depend on the length at each call).
+class Decoder {
+ public:
+  /// `model` must outlive the decoder. Throws Error when a weight is in a format assay cannot decode or its
+  /// rows do not fit the format.
+  Decoder(const ModelFile& model, const EngineOptions& options);
+  ~Decoder();
+  Decoder(Decoder&&) noexcept;
+  Decoder& operator=(Decoder&&) noexcept;
+
+  const ModelConfig& config() const noexcept;
+  Compute compute() const noexcept;
+  int threads() const noexcept;
+
+  KvCache make_cache(int64_t max_positions) const;
+
+  /// Appends `tokens` to the sequence in `cache` and returns the logits after the last one, [vocab_size].
+  /// The span stays valid until the next call. Throws Error for an id outside the vocabulary, no tokens, or a
+  /// full context.
+  std::span<const float> forward(std::span<const TokenId> tokens, KvCache& cache);
+
+  /// The same, but hands the logits after every token to `visit(index, logits)`, in order.
+  void forward_all(std::span<const TokenId> tokens, KvCache& cache,
+                   const std::function<void(int64_t, std::span<const float>)>& visit);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace assay
