@@ -3,49 +3,61 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/quantized_row.hpp"
 #include "tensor/weight_format.hpp"
 
 namespace assay {
 
-/// Activations quantized for the integer dot products: blocks of 32 values, code = round(value / scale) in
-/// [-127, 127] with scale = max|value| / 127 per block.
-struct QuantizedRow {
-  const int8_t* codes;  ///< [cols]
-  const float* scales;  ///< [cols / 32]
-  const int32_t* sums;  ///< [cols / 32], sum of the block's codes
-};
-
 /// The functions one instruction set provides. Every pointer is set; scalar code is the specification and
-/// every other table gives the same bits. noexcept, no validation: callers check shapes first.
+/// every other table gives the same bits (a NaN may differ in its payload). No validation: callers check
+/// shapes first. No result depends on how rows or tokens are split over calls.
 ///
-/// Accumulation order, the same everywhere: 16 f32 lanes; element e of a row belongs to lane (e % 64) / 4
-/// for integer products (each lane adds 4 neighbouring products exactly in i32) and lane e % 16 for float
-/// products; lanes grow by fused multiply-add in order of e; at the end lane l adds lane l + 8, then + 4,
-/// + 2, + 1.
+/// Every sum of products grows in fixed lanes by fused multiply-add in the order of the elements; missing
+/// elements at the end of a row count as zeros.
+///
+/// Float products (matmul_exact, dot, rms_norm): element e belongs to lane e % 16. At the end lane l adds
+/// lane l + 8, then l + 4, l + 2, l + 1.
+///
+/// Integer products (matmul_fast): a quad of four groups of 32 values has 16 lanes, four per group. Lane
+/// 4g + j of a quad holds exactly, in i32, the products of group g's values 4j..4j+3 and 16+4j..16+4j+3
+/// (Q6_K: the former times the scale of its first 16 values, the latter times that of the last 16), and grows
+/// by
+///     acc[4g + j] = fma(f32(isum), weight_scale[g] * activation_scale[g], acc[4g + j]).
+/// Codes are signed (Q4_0: q - 8, Q5_0: q - 16, Q6_K: q - 32) where the format has no minimum; where it has
+/// (Q4_1, Q5_1, Q4_K, Q5_K, MLX), four more lanes take
+///     low[g] = fma(weight_min[g], activation_scale[g] * f32(activation_sum[g]), low[g]),
+/// and the result is the sum over acc (as for float products) plus ((low0 + low2) + (low1 + low3)).
 struct KernelTable {
-  std::string_view isa;  ///< "scalar", "avx2", "avx512", "avx512vnni"
+  std::string_view isa;  ///< "scalar", "avx2", "avx512vnni"
 
+  /// The exact values of one row, bit-equal to FormatOps::dequantize_row.
   void (*dequantize_row)(const WeightFormat& format, PackedRow row, int64_t cols, float* out);
 
   /// out[t * out_stride + r] = dot(row r of `weight`, x[t * cols …]) for r in [row_begin, row_end), t in
   /// [0, tokens): weights decoded exactly, products and sums in f32.
   void (*matmul_exact)(const WeightView& weight, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t tokens, float* out, int64_t out_stride);
-  /// The same with quantized activations; rows[t] holds token t. Plain formats (F32, F16, BF16) use
-  /// matmul_exact instead.
+  /// The same with quantized activations; rows[t] holds token t. Formats without integer products (see
+  /// has_integer_products) multiply the exact weights with the decoded activations, in f32.
   void (*matmul_fast)(const WeightView& weight, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
                       int64_t tokens, float* out, int64_t out_stride);
+  /// Fills the arrays of a QuantizedRow; cols is a multiple of 32.
   void (*quantize_activations)(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums);
 
   float (*dot)(const float* a, const float* b, int64_t n);
   float (*dot_f16)(const float* a, const uint16_t* b, int64_t n);
   void (*add_scaled)(float scale, const float* x, float* y, int64_t n);  ///< y += scale * x (fma)
   void (*add_scaled_f16)(float scale, const uint16_t* x, float* y, int64_t n);
+  /// out = x / sqrt(mean(x^2) + eps) * weight; out may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
-  void (*softmax)(float* x, int64_t n);                                         ///< in place, max subtracted
+  /// In place, the maximum subtracted; -inf gives 0, a row of nothing but -inf gives NaN.
+  void (*softmax)(float* x, int64_t n);
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out);  ///< silu(gate) * up
   void (*f16_from_f32)(const float* x, int64_t n, uint16_t* out);
 };
+
+/// True where matmul_fast multiplies integers: the quantized formats that have inner loops of their own.
+bool has_integer_products(const WeightFormat& format) noexcept;
 
 /// The best table this processor can run, or the one ASSAY_ISA names ("scalar", "avx2", "avx512vnni");
 /// throws Error when the processor cannot run the named one. Chosen once.

@@ -1,0 +1,163 @@
+#include "kernels/drivers.hpp"
+
+#include <algorithm>
+
+#include "formats/format.hpp"
+#include "kernels/scalar/lanes.hpp"
+
+namespace assay {
+namespace {
+
+/// Columns decoded at a time: a multiple of every block length, small enough that the decoded weights and
+/// 32 tokens' activations stay in the first-level cache.
+constexpr int64_t kChunk = 256;
+constexpr int64_t kTokenTile = 32;
+constexpr int kLanes = scalar::kLanes;
+
+ScaleType scale_type_of(DType type) noexcept {
+  return type == DType::kF16 ? ScaleType::kF16 : type == DType::kBF16 ? ScaleType::kBF16 : ScaleType::kF32;
+}
+
+PackedMatrix packed_matrix(const WeightFormat& format, const PackedRow& row, int64_t cols) noexcept {
+  const RowBytes bytes = row_bytes(format, cols);
+  return {.layout = layout_of(format),
+          .scale_type = scale_type_of(format.scale_type),
+          .bits = format.bits,
+          .group_size = format.group_size,
+          .cols = cols,
+          .codes = reinterpret_cast<const uint8_t*>(row.codes),
+          .scales = reinterpret_cast<const uint8_t*>(row.scales),
+          .biases = reinterpret_cast<const uint8_t*>(row.biases),
+          .codes_stride = static_cast<int64_t>(bytes.codes),
+          .scales_stride = static_cast<int64_t>(bytes.scales),
+          .biases_stride = static_cast<int64_t>(bytes.biases)};
+}
+
+PackedMatrix packed_matrix(const WeightView& weight) noexcept {
+  return packed_matrix(weight.format, {weight.codes.data(), weight.scales.data(), weight.biases.data()},
+                       weight.cols);
+}
+
+/// One weight whose rows are decoded piece by piece, by the instruction set or, for kOther, by formats/.
+struct RowDecoder {
+  const IsaTable& isa;
+  const WeightView& weight;
+  PackedMatrix matrix = packed_matrix(weight);
+  const FormatOps* ops = matrix.layout == Layout::kOther ? &format_ops(weight.format) : nullptr;
+
+  void decode(int64_t row, int64_t begin, int64_t count, float* out) const {
+    if (ops == nullptr) return isa.decode(matrix, row, begin, count, out);
+    PackedRow piece = packed_row(weight, row);
+    piece.codes += row_bytes(weight.format, begin).codes;
+    ops->dequantize_row(weight.format, piece, count, out);
+  }
+};
+
+/// x[32 * g + i] of a chunk of quantized activations that starts at a quad.
+void decode_activations(const QuantizedRow& row, int64_t cols, int64_t begin, int64_t count, float* x) {
+  for (int64_t e = begin; e < begin + count; ++e) {
+    const int64_t in_quad = std::min<int64_t>(4, cols / 32 - e / 128 * 4);
+    const int64_t i = e % 32;
+    const int64_t position = e / 128 * 128 + e % 128 / 32 * 16 + (i < 16 ? i : 16 * in_quad + i - 16);
+    x[e - begin] = row.scales[e / 32] * static_cast<float>(row.codes[position]);
+  }
+}
+
+/// dot(row, token) for up to kTokenTile tokens; `load_x(begin, count)` gives the activations' columns as
+/// {pointer, stride between tokens}.
+template <class LoadX>
+void dot_tokens(const RowDecoder& decoder, int64_t row, int64_t tokens, LoadX load_x, float* out,
+                int64_t out_stride) {
+  alignas(64) float w[kChunk];
+  alignas(64) float lanes[kTokenTile * kLanes] = {};
+  for (int64_t begin = 0; begin < decoder.weight.cols; begin += kChunk) {
+    const int64_t count = std::min(kChunk, decoder.weight.cols - begin);
+    decoder.decode(row, begin, count, w);
+    const auto [x, stride] = load_x(begin, count);
+    decoder.isa.accumulate(w, x, stride, tokens, count, lanes);
+  }
+  for (int64_t t = 0; t < tokens; ++t) out[t * out_stride + row] = scalar::reduce_lanes(lanes + kLanes * t);
+}
+
+struct Columns {
+  const float* x;
+  int64_t stride;
+};
+
+}  // namespace
+
+Layout layout_of(const WeightFormat& format) noexcept {
+  switch (format.kind) {
+    case WeightKind::kF32:
+      return Layout::kF32;
+    case WeightKind::kF16:
+      return Layout::kF16;
+    case WeightKind::kBF16:
+      return Layout::kBF16;
+    case WeightKind::kQ4_0:
+      return Layout::kQ4_0;
+    case WeightKind::kQ4_1:
+      return Layout::kQ4_1;
+    case WeightKind::kQ5_0:
+      return Layout::kQ5_0;
+    case WeightKind::kQ5_1:
+      return Layout::kQ5_1;
+    case WeightKind::kQ8_0:
+      return Layout::kQ8_0;
+    case WeightKind::kQ4_K:
+      return Layout::kQ4_K;
+    case WeightKind::kQ5_K:
+      return Layout::kQ5_K;
+    case WeightKind::kQ6_K:
+      return Layout::kQ6_K;
+    case WeightKind::kMlxAffine:
+      return Layout::kMlx;
+    default:
+      return Layout::kOther;
+  }
+}
+
+bool has_integer_products(const WeightFormat& format) noexcept {
+  const Layout layout = layout_of(format);
+  return layout >= Layout::kQ4_0 && layout <= Layout::kMlx;
+}
+
+void drive_dequantize(const IsaTable& isa, const WeightFormat& format, PackedRow row, int64_t cols,
+                      float* out) {
+  const PackedMatrix matrix = packed_matrix(format, row, cols);
+  if (matrix.layout == Layout::kOther) return format_ops(format).dequantize_row(format, row, cols, out);
+  isa.decode(matrix, 0, 0, cols, out);
+}
+
+void drive_exact(const IsaTable& isa, const WeightView& weight, int64_t row_begin, int64_t row_end,
+                 const float* x, int64_t tokens, float* out, int64_t out_stride) {
+  const RowDecoder decoder{isa, weight};
+  if (decoder.matrix.layout <= Layout::kBF16)
+    return isa.matmul_plain(decoder.matrix, row_begin, row_end, x, tokens, out, out_stride);
+  for (int64_t first = 0; first < tokens; first += kTokenTile) {
+    const int64_t count = std::min(kTokenTile, tokens - first);
+    const auto load_x = [&](int64_t begin, int64_t) {
+      return Columns{x + first * weight.cols + begin, weight.cols};
+    };
+    for (int64_t row = row_begin; row < row_end; ++row)
+      dot_tokens(decoder, row, count, load_x, out + first * out_stride, out_stride);
+  }
+}
+
+void drive_fast(const IsaTable& isa, const WeightView& weight, int64_t row_begin, int64_t row_end,
+                const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride) {
+  if (has_integer_products(weight.format))
+    return isa.matmul_fast(packed_matrix(weight), row_begin, row_end, rows, tokens, out, out_stride);
+  const RowDecoder decoder{isa, weight};
+  alignas(64) float x[kChunk];
+  for (int64_t t = 0; t < tokens; ++t) {
+    const auto load_x = [&](int64_t begin, int64_t count) {
+      decode_activations(rows[t], weight.cols, begin, count, x);
+      return Columns{x, 0};
+    };
+    for (int64_t row = row_begin; row < row_end; ++row)
+      dot_tokens(decoder, row, 1, load_x, out + t * out_stride, out_stride);
+  }
+}
+
+}  // namespace assay

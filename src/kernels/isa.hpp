@@ -1,0 +1,92 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/quantized_row.hpp"
+
+// What an instruction set's files see of the rest of the house: plain structs and nothing that could make
+// the compiler emit a shared inline function with instructions other processors lack.
+
+namespace assay {
+
+/// The row layouts that have inner loops of their own. kOther is decoded by formats/.
+enum class Layout : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kMlx,
+  kOther,
+};
+
+enum class ScaleType : uint8_t { kF16, kBF16, kF32 };
+
+/// A WeightView reduced to pointers. bits, group_size and scale_type are set for kMlx alone.
+struct PackedMatrix {
+  Layout layout;
+  ScaleType scale_type;
+  int bits;
+  int group_size;
+  int64_t cols;
+  const uint8_t *codes, *scales, *biases;
+  int64_t codes_stride, scales_stride, biases_stride;  ///< bytes per row
+};
+
+/// What one instruction set provides to the drivers in kernels.cpp.
+struct IsaTable {
+  const char* name;
+
+  /// Columns [begin, begin + count) of a row, decoded exactly; begin and count are multiples of 128 except
+  /// that the last piece of a row may be shorter. Any layout but kOther.
+  void (*decode)(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept;
+  /// lanes[16 * t + e % 16] = fma(w[e], x[t * x_stride + e], …) for e in [0, n), n a multiple of 16.
+  void (*accumulate)(const float* w, const float* x, int64_t x_stride, int64_t tokens, int64_t n,
+                     float* lanes) noexcept;
+  /// matmul_exact for kF32, kF16, kBF16.
+  void (*matmul_plain)(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const float* x,
+                       int64_t tokens, float* out, int64_t out_stride) noexcept;
+  /// matmul_fast for every layout between kQ4_0 and kMlx.
+  void (*matmul_fast)(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
+                      const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride) noexcept;
+
+  // As in KernelTable.
+  void (*quantize_activations)(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums);
+  float (*dot)(const float* a, const float* b, int64_t n);
+  float (*dot_f16)(const float* a, const uint16_t* b, int64_t n);
+  void (*add_scaled)(float scale, const float* x, float* y, int64_t n);
+  void (*add_scaled_f16)(float scale, const uint16_t* x, float* y, int64_t n);
+  void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
+  void (*softmax)(float* x, int64_t n);
+  void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out);
+  void (*f16_from_f32)(const float* x, int64_t n, uint16_t* out);
+};
+
+extern const IsaTable kScalarIsa;
+extern const IsaTable kAvx2Isa;
+extern const IsaTable kAvx512Isa;
+
+/// exp(x) as every table computes it: x = n ln2 + r, a polynomial in r, and 2^n applied in two halves so that
+/// overflow and subnormal results round as they should. Coefficients: Cephes expf (S. Moshier), whose error
+/// is below 2 units in the last place.
+inline constexpr float kExpHighest = 89.0f;   ///< exp is infinite from here on
+inline constexpr float kExpLowest = -104.0f;  ///< and zero down here
+inline constexpr float kLog2E = 1.44269504088896341f;
+inline constexpr float kLn2High = 0.693359375f;
+inline constexpr float kLn2Low = -2.12194440e-4f;
+inline constexpr float kExpCoefficients[6] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                                              4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+/// Adding 1.5 * 2^23 leaves the nearest integer (ties to even) in the low bits of a float below 2^22.
+inline constexpr float kRoundMagic = 12582912.0f;
+inline constexpr uint32_t kRoundMagicBits = 0x4b400000u;
+
+/// Groups whose largest magnitude (as bits) is below this count as zero in quantize_activations: 2^-100.
+inline constexpr uint32_t kTinyActivationBits = 0x0d800000u;
+inline constexpr uint32_t kInfinityBits = 0x7f800000u;
+
+}  // namespace assay
