@@ -36,6 +36,9 @@ enum class TensorRole : uint8_t {
   kRopeFactors,
 };
 
+/// "attn_q", for messages and manifests.
+std::string_view role_name(TensorRole role) noexcept;
+
 /// One tensor the architecture expects, under the names of both worlds.
 struct TensorSlot {
   TensorRole role;

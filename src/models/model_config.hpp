@@ -29,6 +29,7 @@ struct ModelConfig {
   std::string architecture;  ///< registry name: "llama", "mistral", "qwen2", "qwen3"
   int64_t n_layers = 0, hidden_dim = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, ffn_dim = 0,
           vocab_size = 0;
+  bool explicit_head_dim = false;  ///< the configuration names head_dim; GGUF then carries key_length
   int64_t max_context = 0;
   double norm_eps = 1e-5;
   bool tied_embeddings = false;

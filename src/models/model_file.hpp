@@ -45,9 +45,16 @@ class ModelFile {
   /// Every file that holds weights.
   std::vector<std::filesystem::path> files() const;
   uint64_t weight_bytes() const noexcept;
+  /// What was left aside or read under another name: one sentence each, for people to see.
+  const std::vector<std::string>& notes() const noexcept { return notes_; }
+  /// Tells the kernel that the tensor's pages are not needed again soon.
+  void release(const ModelTensor& tensor) const noexcept;
 
  private:
   ModelFile() = default;
+  static ModelFile open_directory(const std::filesystem::path& path);
+  static ModelFile open_gguf(const std::filesystem::path& path);
+
   Container container_ = Container::kHuggingFace;
   std::filesystem::path path_;
   ModelConfig config_;
@@ -55,6 +62,7 @@ class ModelFile {
   std::unique_ptr<CheckpointDirectory> directory_;
   std::unique_ptr<GgufFile> gguf_;
   std::vector<ModelTensor> tensors_;
+  std::vector<std::string> notes_;
 };
 
 /// How an MLX config.json says a module is quantized; nothing when it is not. Rules of mlx-lm utils.py
@@ -65,7 +73,11 @@ struct MlxQuantization {
   int group_size = 64;
   std::string mode = "affine";
 };
+/// Throws Error when the entry is malformed or another tool's quant_method stands there.
 std::optional<MlxQuantization> resolve_mlx_quantization(const nlohmann::json& config,
                                                         std::string_view module_path, bool has_scales);
+
+/// The object with the top-level parameters ("quantization", else "quantization_config"); null without one.
+const nlohmann::json* find_mlx_settings(const nlohmann::json& config) noexcept;
 
 }  // namespace assay
