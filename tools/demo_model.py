@@ -14,7 +14,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x):
-        return functional.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+        return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
 def rotary_tables(length, head_dim, theta):
