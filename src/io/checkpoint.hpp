@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "io/json_text.hpp"
 #include "io/safetensors.hpp"
 
 namespace assay {
@@ -36,8 +37,5 @@ class CheckpointDirectory {
   std::vector<std::unique_ptr<SafetensorsFile>> shards_;
   std::map<std::string, const TensorView*, std::less<>> tensors_;
 };
-
-/// Parses a JSON file of at most `max_bytes`; throws Error with position and likely cause (LFS pointer, …).
-nlohmann::json read_json_file(const std::filesystem::path& path, size_t max_bytes = size_t{256} << 20);
 
 }  // namespace assay

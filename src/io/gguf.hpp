@@ -1,7 +1,6 @@
 #pragma once
 #include <filesystem>
-#include <memory>
-#include <optional>
+#include <map>
 #include <span>
 #include <string>
 #include <variant>
@@ -28,6 +27,8 @@ enum class GgufType : uint32_t {
   kI64 = 11,
   kF64 = 12,
 };
+/// "u32", "string"; "?" for a number that is no type.
+std::string_view gguf_type_name(GgufType type) noexcept;
 
 struct GgufValue;
 /// A homogeneous array (nested arrays are refused, as ggml does). Numbers are widened; `type` keeps the
@@ -67,13 +68,15 @@ class GgufMetadata {
   bool boolean_or(std::string_view key, bool fallback) const;
   std::string string_or(std::string_view key, std::string fallback) const;
 
-  /// Replaces or appends.
+  /// Replaces in place or appends.
   void set(std::string key, GgufValue value);
+  /// Does nothing when the key is missing.
   void erase(std::string_view key);
   const std::vector<std::pair<std::string, GgufValue>>& entries() const noexcept { return entries_; }
 
  private:
   std::vector<std::pair<std::string, GgufValue>> entries_;
+  std::map<std::string, size_t, std::less<>> index_;  ///< position in entries_ by key
 };
 
 /// A tensor of a GGUF file. dims are ggml's: fastest first, so dims[0] is the row length.
@@ -84,17 +87,21 @@ struct GgufTensor {
   std::span<const std::byte> bytes;
 
   int64_t cols() const noexcept { return dims.empty() ? 1 : dims[0]; }
+  /// Product of the other dimensions.
   int64_t rows() const noexcept;
   WeightView view() const noexcept;
 };
 
 /// Reads GGUF v2 and v3, little-endian, one file or all parts of a split (given part 1, or any part). Checked
 /// like ggml's own reader and harder: counts against remaining bytes before allocation, overflow-free
-/// products, offsets equal to the running sum of padded sizes, every tensor inside its file, unique names.
+/// products, offsets equal to the running sum of padded sizes, every tensor inside its file, nothing behind
+/// the last one, unique names.
 class GgufFile {
  public:
+  /// Throws Error naming the corruption and its likely cause.
   explicit GgufFile(const std::filesystem::path& path);
 
+  /// Of a split: part 1's, without the `split.*` keys, which describe a file and not the model.
   const GgufMetadata& metadata() const noexcept { return metadata_; }
   /// In file order; a split's parts follow each other.
   const std::vector<GgufTensor>& tensors() const noexcept { return tensors_; }
@@ -106,6 +113,7 @@ class GgufFile {
  private:
   GgufMetadata metadata_;
   std::vector<GgufTensor> tensors_;
+  std::map<std::string, size_t, std::less<>> index_;
   std::vector<MappedFile> files_;
   uint32_t version_ = 3;
 };
@@ -117,9 +125,13 @@ struct GgufTensorSpec {
   WeightKind kind;
 };
 
-/// Streams a GGUF v3 file whose header is known in advance; each tensor is padded to 32 bytes.
+/// Streams a GGUF v3 file whose header is known in advance; the header and each tensor are padded to 32
+/// bytes, or to what the metadata's `general.alignment` says. Metadata keeps its order, trailing dimensions
+/// of 1 are dropped as ggml does.
 class GgufWriter {
  public:
+  /// `file` must be empty. Throws Error for names that are empty, too long or repeated, for a row that is no
+  /// whole number of blocks, for more than 4 dimensions.
   GgufWriter(AtomicFile& file, const GgufMetadata& metadata, std::vector<GgufTensorSpec> specs);
   /// Appends to the tensor whose turn it is; moves on when it is full. Throws Error past the planned slot.
   void write(std::span<const std::byte> bytes);
@@ -129,7 +141,11 @@ class GgufWriter {
   static uint64_t planned_bytes(const GgufMetadata& metadata, const std::vector<GgufTensorSpec>& specs);
 
  private:
+  void close_full_slots();
+
   AtomicFile& file_;
+  std::vector<GgufTensorSpec> specs_;
+  uint64_t alignment_;
   std::vector<uint64_t> ends_;  ///< file offset at which each tensor's own bytes end
   size_t current_ = 0;
 };
