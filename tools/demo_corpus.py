@@ -37,11 +37,13 @@ SKIPPED_FOLDERS = {"es", "ja", "ko", "zh", "2018-edition", "first-edition", "sec
 SKIPPED_PAGES = {"print.html", "toc.html", "SUMMARY.html", "all.html", "404.html"}
 
 # Pages that differ from a sibling only in the width of a number; one of each family stays (i32, u32, f32, AtomicBool).
-SIBLING_PAGE = re.compile(r"(primitive\.([iu](8|16|64|128|size)|f(16|64|128))|struct\.Atomic[IU](8|16|32|64|size))\.html")
+SIBLING_PAGE = re.compile(r"(primitive\.([iu](8|16|64|128|size)|f(16|64|128))|struct\.Atomic[IU](8|16|32|64|size)|type\.NonZero\w+)\.html")
 
 SKIPPED_TAGS = {"script", "style", "svg", "button", "nav", "summary-hint", "rustdoc-toolbar"}
 SKIPPED_CLASSES = {"boring", "rule", "grammar-railroad", "grammar-container", "since", "src", "anchor", "doc-anchor",
-                   "tooltip", "test-arrow", "sidebar-toggle", "footnote-reference"}
+                   "tooltip", "test-arrow", "where", "sidebar-toggle", "footnote-reference"}
+# Lists that repeat the same few sentences on every API page.
+SKIPPED_IDS = {"trait-implementations-list", "synthetic-implementations-list", "blanket-implementations-list"}
 VOID_TAGS = {"br", "hr", "img", "input", "meta", "link", "wbr", "source", "col"}
 BLOCK_TAGS = {"p", "div", "ul", "ol", "table", "tr", "section", "blockquote", "dl", "dt", "dd", "details", "summary"}
 ASCII_PUNCTUATION = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " ", "–": "-"})
@@ -83,9 +85,10 @@ class PageReader(html.parser.HTMLParser):
             if tag == "br":
                 self.inline.append("\n" if self.in_pre else " ")
             return
-        classes = set((dict(attrs).get("class") or "").split())
+        attributes = dict(attrs)
+        classes = set((attributes.get("class") or "").split())
         capture = self.wanted(tag, classes)
-        skip = tag in SKIPPED_TAGS or bool(classes & SKIPPED_CLASSES)
+        skip = tag in SKIPPED_TAGS or bool(classes & SKIPPED_CLASSES) or attributes.get("id") in SKIPPED_IDS
         self.open_tags.append((tag, capture, skip))
         self.capture_depth += capture
         self.skip_depth += skip
@@ -149,20 +152,10 @@ def read_mdbook_page(markup):
 
 def read_rustdoc_page(markup):
     """The prose of an API page: the item's name, then each signature with its own documentation."""
-    reader = PageReader(lambda tag, classes: "docblock" in classes or "code-header" in classes or tag == "h1")
+    is_title = {"h1": lambda classes: True, "h4": lambda classes: "code-header" in classes}
+    reader = PageReader(lambda tag, classes: "docblock" in classes or (tag in is_title and is_title[tag](classes)))
     reader.feed(markup)
-    kept = []
-    for block in reader.blocks:
-        if block.endswith("Read more"):
-            continue
-        is_signature = block.startswith("#### ")
-        if is_signature and kept and kept[-1].startswith("#### "):
-            kept.pop()  # a signature without documentation says nothing here
-        if not is_signature or len(block) <= 160:
-            kept.append(block)
-    while kept and kept[-1].startswith("#### "):
-        kept.pop()
-    return kept
+    return [b for b in reader.blocks if not b.endswith("Read more") and not (b.startswith("#### ") and len(b) > 160)]
 
 
 def read_rust_documents(html_folder):
@@ -207,6 +200,8 @@ def drop_repeated_blocks(documents, shortest_kept=150):
             if len(block) >= 40 and key in seen:
                 continue
             seen.add(key)
+            if block.startswith("#### ") and fresh and fresh[-1].startswith("#### "):
+                fresh.pop()  # a signature whose own documentation was a repetition
             fresh.append(block)
         while fresh and fresh[-1].startswith("#"):
             fresh.pop()
