@@ -1,0 +1,24 @@
+#pragma once
+#include "formats/format.hpp"
+
+/// One function per file of this room; registry.cpp gathers them.
+namespace assay {
+
+FormatOps f32_ops() noexcept;
+FormatOps f16_ops() noexcept;
+FormatOps bf16_ops() noexcept;
+FormatOps q4_0_ops() noexcept;
+FormatOps q4_1_ops() noexcept;
+FormatOps q5_0_ops() noexcept;
+FormatOps q5_1_ops() noexcept;
+FormatOps q8_0_ops() noexcept;
+FormatOps q2_k_ops() noexcept;
+FormatOps q3_k_ops() noexcept;
+FormatOps q4_k_ops() noexcept;
+FormatOps q5_k_ops() noexcept;
+FormatOps q6_k_ops() noexcept;
+FormatOps iq4_nl_ops() noexcept;
+FormatOps iq4_xs_ops() noexcept;
+FormatOps mlx_affine_ops() noexcept;
+
+}  // namespace assay
