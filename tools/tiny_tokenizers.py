@@ -21,8 +21,8 @@ def bos_template(bos, bos_id):
     )
 
 
-def special_token(text):
-    return tokenizers.AddedToken(text, normalized=False, special=True)
+def special_token(text, normalized=False):
+    return tokenizers.AddedToken(text, normalized=normalized, special=True)
 
 
 def qwen2_style(lines, vocab_size):
@@ -52,9 +52,23 @@ def llama3_style(lines, vocab_size):
     return tokenizer
 
 
-def llama2_style(lines, vocab_size, metaspace=False):
+def gpt2_style(lines, vocab_size):
+    """Byte-level BPE whose words come from the ByteLevel step's own regex; one special token, no BOS added."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size - 1, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.add_special_tokens([special_token("<|endoftext|>")])
+    return tokenizer
+
+
+def llama2_style(lines, vocab_size, metaspace=False, normalized_special=False):
     """BPE over characters with byte fallback. The leading space comes from a normalizer, or from Metaspace.
 
+    With `normalized_special` the special tokens are looked for after normalization, as in older files.
     Ids as in sentencepiece files: <unk> <s> </s>, the 256 byte pieces, merged pieces, single characters.
     Training runs over words with their space attached; the finished file merges over the whole text.
     """
@@ -70,7 +84,7 @@ def llama2_style(lines, vocab_size, metaspace=False):
     tokenizer = tokenizers.Tokenizer(
         models.BPE(vocab=state["vocab"], merges=merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
     )
-    tokenizer.add_special_tokens([special_token(text) for text in special])
+    tokenizer.add_special_tokens([special_token(text, normalized_special) for text in special])
     tokenizer.post_processor = bos_template("<s>", tokenizer.token_to_id("<s>"))
     if metaspace:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="first", split=False)
