@@ -1,0 +1,33 @@
+#include "cli/options.hpp"
+
+#include <cstdio>
+
+#include "base/error.hpp"
+
+namespace assay {
+
+void RunOptions::declare(CLI::App& command) {
+  command.add_option("--threads", threads, "threads to run with (default: physical cores)")
+      ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--compute", compute,
+                  "exact: weights decoded on the fly, f32 sums; fast: integer activations (default)")
+      ->check(CLI::IsMember({"exact", "fast"}));
+}
+
+EngineOptions RunOptions::engine() const {
+  return {.threads = threads, .compute = compute_from_name(compute)};
+}
+
+void add_examples(CLI::App& command, const std::string& examples) {
+  command.footer("Examples:\n" + examples);
+}
+
+void print_json(const nlohmann::ordered_json& document) {
+  const std::string text =
+      document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw Error("cannot write to standard output");
+}
+
+}  // namespace assay

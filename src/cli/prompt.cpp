@@ -1,0 +1,44 @@
+#include "cli/prompt.hpp"
+
+namespace assay {
+
+void PromptOptions::declare(CLI::App& command) {
+  command.add_option("--system", system, "system message for the chat template");
+  command.add_option("--thinking", thinking, "on or off, for models whose template can switch it")
+      ->check(CLI::IsMember({"on", "off"}));
+  command.add_flag("--no-chat-template", no_chat_template, "feed the text as it is");
+  SamplingOptions& sampling = generate.sampling;
+  command.add_option("--temp", sampling.temperature, "temperature; 0 is greedy (default)");
+  command.add_option("--top-k", sampling.top_k, "keep the k most likely tokens; 0 keeps all");
+  command.add_option("--top-p", sampling.top_p, "keep the smallest set that reaches this probability");
+  command.add_option("--min-p", sampling.min_p, "drop tokens below this share of the best one's probability");
+  command.add_option("--repeat-penalty", sampling.repeat_penalty,
+                     "make tokens already seen less likely; 1 is off");
+  command.add_option("--seed", sampling.seed, "seed of the random choice (default 0)");
+  command.add_option("--stop", generate.stop, "end the answer before this text (repeatable)");
+  command.add_option("--max-tokens", generate.max_tokens, "tokens to generate at most (default 256)")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--ctx", generate.context, "positions to make room for (default: prompt + max tokens)")
+      ->check(CLI::PositiveNumber);
+}
+
+std::optional<bool> PromptOptions::thinking_switch() const {
+  if (thinking.empty()) return std::nullopt;
+  return thinking == "on";
+}
+
+std::vector<TokenId> PromptOptions::tokenize(const LanguageModel& model, const std::string& text) const {
+  if (no_chat_template || model.chat_template() == nullptr) return model.tokenizer().encode(text);
+  std::vector<ChatMessage> messages;
+  if (!system.empty()) messages.push_back({"system", system});
+  messages.push_back({"user", text});
+  return tokenize(model, messages);
+}
+
+std::vector<TokenId> PromptOptions::tokenize(const LanguageModel& model,
+                                             const std::vector<ChatMessage>& messages) const {
+  // The template writes its own special tokens, BOS included; transformers adds none here either.
+  return model.tokenizer().encode(render_chat(model, messages, thinking_switch()), {.add_special = false});
+}
+
+}  // namespace assay
