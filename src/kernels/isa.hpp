@@ -42,8 +42,8 @@ struct PackedMatrix {
 struct IsaTable {
   const char* name;
 
-  /// Columns [begin, begin + count) of a row, decoded exactly; begin and count are multiples of 128 except
-  /// that the last piece of a row may be shorter. Any layout but kOther.
+  /// Columns [begin, begin + count) of a row, decoded exactly; begin is a multiple of 256, and so is count
+  /// unless the piece ends the row. Any layout but kOther.
   void (*decode)(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept;
   /// lanes[16 * t + e % 16] = fma(w[e], x[t * x_stride + e], …) for e in [0, n), n a multiple of 16.
   void (*accumulate)(const float* w, const float* x, int64_t x_stride, int64_t tokens, int64_t n,

@@ -12,7 +12,8 @@
 namespace assay {
 namespace {
 
-/// Gives the drivers, which need to know the instruction set, the plain signatures of KernelTable.
+/// Gives the drivers, which need to know the instruction set, the plain
+/// signatures of KernelTable.
 template <const IsaTable& kIsa>
 struct Bound {
   static void dequantize_row(const WeightFormat& format, PackedRow row, int64_t cols, float* out) {
@@ -49,10 +50,19 @@ const KernelTable* table() {
   return &kTable;
 }
 
-/// Best last. __builtin_cpu_supports also asks the operating system whether it saves the wide registers.
-/// F16C, which clang cannot be asked for, came with every processor that has AVX2.
+/// Best last. __builtin_cpu_supports also asks the operating system whether it
+/// saves the wide registers. F16C, which clang cannot be asked for, came with
+/// every processor that has AVX2.
 std::vector<const KernelTable*> find_tables() {
   std::vector<const KernelTable*> tables = {table<kScalarIsa>()};
+#if defined(__x86_64__) && !defined(ASSAY_SCALAR_ONLY)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) (void)0;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vnni"))
+    tables.push_back(table<kAvx512Isa>());
+#endif
   return tables;
 }
 

@@ -1,0 +1,150 @@
+#include "kernels/avx512/quad.hpp"
+
+// MLX affine: a little-endian bitstream of codes per row, scales and biases per group of 32, 64 or 128
+// (mlx/backend/cpu/quantized.cpp). The biases are the minima of the quad loops.
+
+namespace assay::avx512 {
+namespace {
+
+/// 16-bit or 32-bit numbers, one per MLX group, as one float per group of 32 values.
+template <int kGroupSize>
+ASSAY_INLINE __m128 load_scales(Bytes p, ScaleType type) {
+  __m128 values;
+  if (type == ScaleType::kF32) {
+    if constexpr (kGroupSize == 32)
+      values = _mm_castsi128_ps(load128(p));
+    else if constexpr (kGroupSize == 64)
+      values = _mm_castsi128_ps(_mm_cvtsi64_si128(load_i64(p)));
+    else
+      values = _mm_castsi128_ps(_mm_cvtsi32_si128(load_i32(p)));
+  } else {
+    __m128i words;
+    if constexpr (kGroupSize == 32)
+      words = _mm_cvtsi64_si128(load_i64(p));
+    else if constexpr (kGroupSize == 64)
+      words = _mm_cvtsi32_si128(load_i32(p));
+    else
+      words = _mm_cvtsi32_si128(load_u16(p));
+    values = type == ScaleType::kBF16 ? _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), words))
+                                      : _mm_cvtph_ps(words);
+  }
+  if constexpr (kGroupSize == 64) return _mm_unpacklo_ps(values, values);
+  if constexpr (kGroupSize == 128) return _mm_shuffle_ps(values, values, 0);
+  return values;
+}
+
+/// 128 codes of 4 bits: byte j of a group holds codes 2j (low) and 2j + 1 (high).
+ASSAY_INLINE void unpack_4bit(Bytes p, Quad& quad) {
+  const __m512i kLow = _mm512_set1_epi8(15);
+  const __m512i bytes = load512(p);
+  const __m512i even = _mm512_and_si512(bytes, kLow);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), kLow);
+  quad.first = _mm512_unpacklo_epi8(even, odd);
+  quad.second = _mm512_unpackhi_epi8(even, odd);
+}
+
+/// 128 codes of 8 bits.
+ASSAY_INLINE void unpack_8bit(Bytes p, Quad& quad) {
+  const __m512i low = load512(p), high = load512(p + 64);
+  quad.first = _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(2, 0, 2, 0));
+  quad.second = _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(3, 1, 3, 1));
+}
+
+/// 128 codes of any width below 8: eight codes fill `bits` bytes, so they are cut from one 64-bit word.
+inline void unpack_any(Bytes p, int bits, Quad& quad) {
+  alignas(64) uint8_t codes[128];
+  const __m512i shift = _mm512_mullo_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi64(bits));
+  const __m512i mask = _mm512_set1_epi64((1 << bits) - 1);
+  for (int i = 0; i < 16; ++i) {
+    int64_t stream = 0;
+    std::memcpy(&stream, p + i * bits, static_cast<size_t>(bits));
+    const __m512i eight = _mm512_and_si512(_mm512_srlv_epi64(_mm512_set1_epi64(stream), shift), mask);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(codes + 8 * i), _mm512_cvtepi64_epi8(eight));
+  }
+  unpack_8bit(codes, quad);
+}
+
+/// kBits 0 stands for every width without a loop of its own.
+template <int kBits, int kGroupSize>
+struct Mlx {
+  static constexpr int kQuads = 1, kOffset = 0;
+  static constexpr bool kHasMin = true, kSubScales = false;
+  static constexpr int kScales = 128 / kGroupSize;
+  using Unit = Piece;
+
+  ASSAY_INLINE static int64_t scale_bytes(const PackedMatrix& matrix) {
+    return matrix.scale_type == ScaleType::kF32 ? 4 : 2;
+  }
+  ASSAY_INLINE static int64_t code_bytes(const PackedMatrix& matrix) {
+    return 16 * (kBits != 0 ? kBits : matrix.bits);
+  }
+  ASSAY_INLINE static Piece piece(const PackedMatrix& matrix, int64_t row, int64_t unit) {
+    const int64_t scales = unit * kScales * scale_bytes(matrix);
+    return {matrix.codes + row * matrix.codes_stride + unit * code_bytes(matrix),
+            matrix.scales + row * matrix.scales_stride + scales,
+            matrix.biases + row * matrix.biases_stride + scales};
+  }
+  static Piece tail(const PackedMatrix& matrix, int64_t row, int64_t groups, TailBuffer& buffer) {
+    const Piece from = piece(matrix, row, matrix.cols / 128);
+    std::memset(&buffer, 0, sizeof buffer);
+    std::memcpy(buffer.codes, from.codes, static_cast<size_t>(groups * code_bytes(matrix) / 4));
+    const auto bytes = static_cast<size_t>(groups * 32 / kGroupSize * scale_bytes(matrix));
+    std::memcpy(buffer.scales, from.scales, bytes);
+    std::memcpy(buffer.biases, from.biases, bytes);
+    return {buffer.codes, buffer.scales, buffer.biases};
+  }
+  ASSAY_INLINE static Unit open(const PackedMatrix&, const Piece& piece) { return piece; }
+  ASSAY_INLINE static Quad quad(const PackedMatrix& matrix, const Unit& unit, int) {
+    Quad quad;
+    if constexpr (kBits == 4)
+      unpack_4bit(unit.codes, quad);
+    else if constexpr (kBits == 8)
+      unpack_8bit(unit.codes, quad);
+    else
+      unpack_any(unit.codes, matrix.bits, quad);
+    quad.scale = expand_groups(load_scales<kGroupSize>(unit.scales, matrix.scale_type));
+    quad.min = load_scales<kGroupSize>(unit.biases, matrix.scale_type);
+    return quad;
+  }
+};
+
+/// Calls body with the format type of the matrix' group size.
+template <int kBits, class Body>
+ASSAY_INLINE void with_group_size(int group_size, const Body& body) {
+  if (group_size == 32)
+    body(Mlx<kBits, 32>());
+  else if (group_size == 64)
+    body(Mlx<kBits, 64>());
+  else
+    body(Mlx<kBits, 128>());
+}
+
+template <int kBits>
+void fast_mlx(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
+              int64_t tokens, float* out, int64_t out_stride) {
+  with_group_size<kBits>(matrix.group_size, [&]<class F>(F) {
+    fast<F>(matrix, row_begin, row_end, rows, tokens, out, out_stride);
+  });
+}
+
+template <int kBits>
+void decode_mlx(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) {
+  with_group_size<kBits>(matrix.group_size, [&]<class F>(F) { decode<F>(matrix, row, begin, count, out); });
+}
+
+}  // namespace
+
+#define ASSAY_DEFINE_MLX(name, bits)                                                                         \
+  void fast_##name(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows, \
+                   int64_t tokens, float* out, int64_t out_stride) {                                         \
+    fast_mlx<bits>(matrix, row_begin, row_end, rows, tokens, out, out_stride);                               \
+  }                                                                                                          \
+  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) {    \
+    decode_mlx<bits>(matrix, row, begin, count, out);                                                        \
+  }
+ASSAY_DEFINE_MLX(mlx4, 4)
+ASSAY_DEFINE_MLX(mlx8, 8)
+ASSAY_DEFINE_MLX(mlx_other, 0)
+#undef ASSAY_DEFINE_MLX
+
+}  // namespace assay::avx512

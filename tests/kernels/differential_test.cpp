@@ -1,0 +1,176 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "formats/format.hpp"
+#include "kernels/cases.hpp"
+
+// Every table gives the bits of the scalar one, and no result depends on how the work is split.
+
+namespace assay::test {
+namespace {
+
+const KernelTable& scalar() {
+  return *available_kernels().front();
+}
+
+std::vector<float> decode(const KernelTable& table, const WeightView& weight, int64_t row) {
+  std::vector<float> out(static_cast<size_t>(weight.cols));
+  table.dequantize_row(weight.format, packed_row(weight, row), weight.cols, out.data());
+  return out;
+}
+
+/// Row lengths that leave every kind of rest behind: one block, three, 7 quads, odd numbers for plain rows.
+std::vector<int64_t> row_lengths(const WeightFormat& format) {
+  const int64_t block = block_length(format);
+  if (block == 1) return {1, 15, 16, 33, 100, 576};
+  if (block == 256) return {256, 768, 2048};
+  return {block, 3 * block, 5 * block, 896, 1152};
+}
+
+class Differential : public testing::TestWithParam<Draw> {};
+INSTANTIATE_TEST_SUITE_P(Draws, Differential, testing::Values(Draw::kOrdinary, Draw::kExtreme),
+                         [](const auto& draw) {
+                           return draw.param == Draw::kOrdinary ? "Ordinary" : "Extreme";
+                         });
+
+TEST_P(Differential, DecodedRowsAreTheFormatsOwn) {
+  Rng rng(11);
+  for (const WeightFormat& format : kernel_formats())
+    for (const int64_t cols : row_lengths(format)) {
+      const RandomWeight weight(format, 2, cols, GetParam(), rng, 1);
+      for (int64_t row = 0; row < 2; ++row) {
+        std::vector<float> expected(static_cast<size_t>(cols));
+        format_ops(format).dequantize_row(format, packed_row(weight.view(), row), cols, expected.data());
+        for (const KernelTable* table : available_kernels())
+          ASSERT_EQ(first_difference(expected, decode(*table, weight.view(), row)), "")
+              << table->isa << " " << case_name(format, row, cols);
+      }
+    }
+}
+
+TEST_P(Differential, QuantizedActivationsAreEqual) {
+  Rng rng(12);
+  for (const int64_t cols : {32, 64, 96, 128, 160, 896, 11008}) {
+    std::vector<float> x = random_activations(cols, GetParam(), rng);
+    if (cols == 896) {
+      x[5] = std::numeric_limits<float>::quiet_NaN();
+      x[70] = -std::numeric_limits<float>::infinity();
+    }
+    const QuantizedTokens expected(scalar(), x, 1, cols);
+    for (const KernelTable* table : available_kernels()) {
+      const QuantizedTokens actual(*table, x, 1, cols);
+      EXPECT_EQ(expected.codes(), actual.codes()) << table->isa;
+      EXPECT_EQ(expected.sums(), actual.sums()) << table->isa;
+      EXPECT_EQ(first_difference(expected.scales(), actual.scales()), "") << table->isa;
+    }
+  }
+}
+
+TEST_P(Differential, FastProductsAreEqual) {
+  Rng rng(13);
+  for (const WeightFormat& format : integer_formats())
+    for (const int64_t cols : row_lengths(format)) {
+      const int64_t rows = 1 + static_cast<int64_t>(rng.below(7)), tokens = 1 + rng.below(9);
+      const RandomWeight weight(format, rows, cols, GetParam(), rng, rng.below(2));
+      const QuantizedTokens x(scalar(), random_activations(tokens * cols, GetParam(), rng), tokens, cols);
+      const std::vector<float> expected = run_fast(scalar(), weight.view(), x, tokens, rows + 3);
+      for (const KernelTable* table : available_kernels())
+        ASSERT_EQ(first_difference(expected, run_fast(*table, weight.view(), x, tokens, rows + 3)), "")
+            << table->isa << " " << case_name(format, rows, cols) << " tokens " << tokens;
+    }
+}
+
+TEST_P(Differential, ExactProductsAreEqual) {
+  Rng rng(14);
+  for (const WeightFormat& format : kernel_formats())
+    for (const int64_t cols : row_lengths(format)) {
+      const int64_t rows = 1 + static_cast<int64_t>(rng.below(7)), tokens = 1 + rng.below(9);
+      const RandomWeight weight(format, rows, cols, GetParam(), rng, rng.below(2));
+      const std::vector<float> x = random_activations(tokens * cols, GetParam(), rng);
+      const std::vector<float> expected = run_exact(scalar(), weight.view(), x, tokens, rows + 3);
+      for (const KernelTable* table : available_kernels())
+        ASSERT_EQ(first_difference(expected, run_exact(*table, weight.view(), x, tokens, rows + 3)), "")
+            << table->isa << " " << case_name(format, rows, cols) << " tokens " << tokens;
+    }
+}
+
+TEST(Kernels, LongRowsAndManyTokensAreEqual) {
+  Rng rng(15);
+  for (const WeightFormat& format :
+       {ggml_format(WeightKind::kQ4_0), ggml_format(WeightKind::kQ4_K), ggml_format(WeightKind::kQ6_K),
+        mlx_format(4, 64, DType::kBF16), ggml_format(WeightKind::kBF16)}) {
+    const int64_t rows = 37, cols = 11008, tokens = 6;
+    const RandomWeight weight(format, rows, cols, Draw::kOrdinary, rng);
+    const std::vector<float> x = random_activations(tokens * cols, Draw::kOrdinary, rng);
+    const QuantizedTokens codes(scalar(), x, tokens, cols);
+    const std::vector<float> fast = run_fast(scalar(), weight.view(), codes, tokens, rows);
+    const std::vector<float> exact = run_exact(scalar(), weight.view(), x, tokens, rows);
+    for (const KernelTable* table : available_kernels()) {
+      EXPECT_EQ(first_difference(fast, run_fast(*table, weight.view(), codes, tokens, rows)), "")
+          << table->isa << " " << case_name(format, rows, cols);
+      EXPECT_EQ(first_difference(exact, run_exact(*table, weight.view(), x, tokens, rows)), "")
+          << table->isa << " " << case_name(format, rows, cols);
+    }
+  }
+}
+
+/// A token's row range and its company must not change its result.
+TEST(Kernels, ResultsDoNotDependOnTheSplit) {
+  Rng rng(16);
+  std::vector<WeightFormat> formats = kernel_formats();
+  formats.push_back(ggml_format(WeightKind::kQ3_K));
+  for (const KernelTable* table : available_kernels())
+    for (const WeightFormat& format : formats) {
+      const int64_t rows = 11, cols = 768, tokens = 37;
+      const RandomWeight weight(format, rows, cols, Draw::kOrdinary, rng);
+      const std::vector<float> x = random_activations(tokens * cols, Draw::kOrdinary, rng);
+      const QuantizedTokens codes(*table, x, tokens, cols);
+      const std::vector<float> fast = run_fast(*table, weight.view(), codes, tokens, rows);
+      const std::vector<float> exact = run_exact(*table, weight.view(), x, tokens, rows);
+      std::vector<float> fast_split(fast.size()), exact_split(exact.size());
+      for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t row = 0; row < rows; row += 3) {
+          const int64_t end = std::min(rows, row + 3);
+          float* fast_out = fast_split.data() + t * rows;
+          float* exact_out = exact_split.data() + t * rows;
+          table->matmul_fast(weight.view(), row, end, codes.rows() + t, 1, fast_out, rows);
+          table->matmul_exact(weight.view(), row, end, x.data() + t * cols, 1, exact_out, rows);
+        }
+      ASSERT_EQ(first_difference(fast, fast_split), "") << table->isa << " " << format_name(format);
+      ASSERT_EQ(first_difference(exact, exact_split), "") << table->isa << " " << format_name(format);
+    }
+}
+
+/// Formats without loops of their own go through formats/ in both modes, equally in every table.
+TEST(Kernels, OtherFormatsAreEqual) {
+  Rng rng(17);
+  for (const WeightKind kind :
+       {WeightKind::kQ2_K, WeightKind::kQ3_K, WeightKind::kIQ4_NL, WeightKind::kIQ4_XS}) {
+    const int64_t rows = 3, cols = 512, tokens = 2;
+    const RandomWeight weight(ggml_format(kind), rows, cols, Draw::kOrdinary, rng);
+    const std::vector<float> x = random_activations(tokens * cols, Draw::kOrdinary, rng);
+    const QuantizedTokens codes(scalar(), x, tokens, cols);
+    const std::vector<float> fast = run_fast(scalar(), weight.view(), codes, tokens, rows);
+    const std::vector<float> exact = run_exact(scalar(), weight.view(), x, tokens, rows);
+    for (const KernelTable* table : available_kernels()) {
+      EXPECT_EQ(first_difference(fast, run_fast(*table, weight.view(), codes, tokens, rows)), "");
+      EXPECT_EQ(first_difference(exact, run_exact(*table, weight.view(), x, tokens, rows)), "");
+    }
+  }
+}
+
+/// The comparison itself sees one wrong bit.
+TEST(Kernels, OneWrongBitIsADifference) {
+  std::vector<float> a = {1, 2, 3}, b = a;
+  EXPECT_EQ(first_difference(a, b), "");
+  b[1] = std::bit_cast<float>(std::bit_cast<uint32_t>(b[1]) ^ 1u);
+  EXPECT_NE(first_difference(a, b), "");
+  a[0] = 0.0f;
+  b = a;
+  b[0] = -0.0f;
+  EXPECT_NE(first_difference(a, b), "");
+}
+
+}  // namespace
+}  // namespace assay::test
