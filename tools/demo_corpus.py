@@ -37,11 +37,16 @@ SKIPPED_FOLDERS = {"es", "ja", "ko", "zh", "2018-edition", "first-edition", "sec
 SKIPPED_PAGES = {"print.html", "toc.html", "SUMMARY.html", "all.html", "404.html"}
 
 # Pages that differ from a sibling only in the width of a number; one of each family stays (i32, u32, f32, AtomicBool).
-SIBLING_PAGE = re.compile(r"(primitive\.([iu](8|16|64|128|size)|f(16|64|128))|struct\.Atomic[IU](8|16|32|64|size)|type\.NonZero\w+)\.html")
+SIBLING_PAGE = re.compile(
+    r"(primitive\.([iu](8|16|64|128|size)|f(16|64|128))"
+    r"|struct\.Atomic[IU](8|16|32|64|size)|type\.NonZero\w+)\.html"
+)
 
 SKIPPED_TAGS = {"script", "style", "svg", "button", "nav", "summary-hint", "rustdoc-toolbar"}
-SKIPPED_CLASSES = {"boring", "rule", "grammar-railroad", "grammar-container", "since", "src", "anchor", "doc-anchor",
-                   "tooltip", "test-arrow", "where", "sidebar-toggle", "footnote-reference"}
+SKIPPED_CLASSES = {
+    "boring", "rule", "grammar-railroad", "grammar-container", "since", "src", "anchor", "doc-anchor", "tooltip",
+    "test-arrow", "where", "sidebar-toggle", "footnote-reference",
+}
 # Lists that repeat the same few sentences on every API page.
 SKIPPED_IDS = {"trait-implementations-list", "synthetic-implementations-list", "blanket-implementations-list"}
 VOID_TAGS = {"br", "hr", "img", "input", "meta", "link", "wbr", "source", "col"}
@@ -167,7 +172,9 @@ def read_rust_documents(html_folder):
             raise SystemExit(f"{folder}: missing; install it with `rustup component add rust-docs`")
         for page in sorted(folder.rglob("*.html")):
             inner = page.relative_to(folder)
-            if page.name in SKIPPED_PAGES or SIBLING_PAGE.fullmatch(page.name) or set(inner.parts[:-1]) & SKIPPED_FOLDERS:
+            if page.name in SKIPPED_PAGES or SIBLING_PAGE.fullmatch(page.name):
+                continue
+            if set(inner.parts[:-1]) & SKIPPED_FOLDERS:
                 continue
             blocks = readers[layout](page.read_text(encoding="utf-8"))
             documents.append(Document("rust", f"{book}/{inner}", blocks))

@@ -25,28 +25,40 @@ MODEL = ROOT / "models" / "rust-prose-14M"
 VOCAB_SIZE = 640
 
 TEXTS = [
-    "", " ", "  ", "\n", "\n\n\n", "\t", " \n ", "a", " a", "a ", "  a  ", "Hello, world!", " Hello", "Hello  world",
-    "Ownership is a set of rules that govern how a Rust program manages memory.",
+    "", " ", "  ", "\n", "\n\n\n", "\t", " \n ", "a", " a", "a ", "  a  ", "Hello, world!", " Hello",
+    "Hello  world", "Ownership is a set of rules that govern how a Rust program manages memory.",
     "let mut v: Vec<u32> = vec![1, 22, 333, 4444];\n    v.push(55_555);\n",
     "fn main() {\n\tprintln!(\"{:?}\", (0..10).map(|x| x * x).collect::<Vec<_>>());\n}\n",
     "trailing spaces   \nand tabs\t\t\n\n  indented", "a" * 70, " " * 40, "=" * 33, "\r\n\r\nmixed\r\nline ends\r",
-    "0 1 12 123 1234 12345 123456 1234567", "3.14159, -2.5e-10 and 1,000,000", "x1y22z333", "\u0661\u0662\u0663\u0664 \u2167 \u00bd",
-    "I'm sure they're fine; you'll see, we've won, he'd go, it's Tom's, don't", "I'M THEY'RE YOU'LL DON'T IT'S", "'s's 'tis rock'n'roll",
-    "na\u00efve caf\u00e9 \u00c5ngstr\u00f6m stra\u00dfe", "cafe\u0301 A\u030angstro\u0308m n\u0303o", "\u1e9b\u0323 \u212b \ufb01n \uff21\uff22\uff23",
-    "\u65e5\u672c\u8a9e\u306e\u30c6\u30ad\u30b9\u30c8\u3001\u6f22\u5b57\u3068\u304b\u306a\u3002", "\u4f60\u597d\uff0c\u4e16\u754c\uff01123", "\ud55c\uad6d\uc5b4 \ubb38\uc7a5", "\u1112\u1161\u11ab",
-    "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u03b1\u03b2\u03b3 \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u0928\u092e\u0938\u094d\u0924\u0947",
-    "\U0001f600\U0001f44d\U0001f3fd \U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \U0001f1ec\U0001f1e7 \u2764\ufe0f", "\U00010348\U0001d4d0\U0002070e",
-    "a\u00a0b\u2003c\u200bd\ufeffe\u3000f", "\u201cquoted\u201d \u2014 dashes \u2013 and \u2026 dots", "z\u0337\u0322\u0321a\u0335l\u0336g\u0338o\u0337",
-    "null\u0000byte \u0001\u001f\u007f", "\u2581\u2581 metaspace \u2581mark", "<0x41> is not a byte piece", "\ufffd replacement \uffff",
-    "<|im_start|>user\nHi there<|im_end|>\n<|im_start|>assistant\n", "text<|endoftext|>more text", " <|endoftext|> ",
-    "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>", "<s>one</s> two <s> three</s>",
-    "<s>", "</s>", "<unk>", "< s > <|im_start |> <|im_end", "<|im_end|><|im_end|>", "\u0120\u010a escaped letters",
+    "0 1 12 123 1234 12345 123456 1234567", "3.14159, -2.5e-10 and 1,000,000", "x1y22z333",
+    "\u0661\u0662\u0663\u0664 \u2167 \u00bd",
+    "I'm sure they're fine; you'll see, we've won, he'd go, it's Tom's, don't", "I'M THEY'RE YOU'LL DON'T IT'S",
+    "'s's 'tis rock'n'roll", "na\u00efve caf\u00e9 \u00c5ngstr\u00f6m stra\u00dfe",
+    "cafe\u0301 A\u030angstro\u0308m n\u0303o", "\u1e9b\u0323 \u212b \ufb01n \uff21\uff22\uff23",
+    "\u65e5\u672c\u8a9e\u306e\u30c6\u30ad\u30b9\u30c8\u3001\u6f22\u5b57\u3068\u304b\u306a\u3002",
+    "\u4f60\u597d\uff0c\u4e16\u754c\uff01123", "\ud55c\uad6d\uc5b4 \ubb38\uc7a5", "\u1112\u1161\u11ab",
+    "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u03b1\u03b2\u03b3 "
+    "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u0928\u092e\u0938\u094d\u0924\u0947",
+    "\U0001f600\U0001f44d\U0001f3fd \U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 "
+    "\U0001f1ec\U0001f1e7 \u2764\ufe0f",
+    "\U00010348\U0001d4d0\U0002070e", "a\u00a0b\u2003c\u200bd\ufeffe\u3000f",
+    "\u201cquoted\u201d \u2014 dashes \u2013 and \u2026 dots", "z\u0337\u0322\u0321a\u0335l\u0336g\u0338o\u0337",
+    "null\u0000byte \u0001\u001f\u007f", "\u2581\u2581 metaspace \u2581mark", "<0x41> is not a byte piece",
+    "\ufffd replacement \uffff", "<|im_start|>user\nHi there<|im_end|>\n<|im_start|>assistant\n",
+    "text<|endoftext|>more text", " <|endoftext|> ",
+    "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>",
+    "<s>one</s> two <s> three</s>", "<s>", "</s>", "<unk>", "< s > <|im_start |> <|im_end", "<|im_end|><|im_end|>",
+    "\u0120\u010a escaped letters",
 ]
 SPLIT_TEXTS = ["\U0001f600!", "\u65e5\u672c", "caf\u00e9", "\U0001f469\u200d\U0001f469"]
 CONVERSATIONS = [
     [{"role": "user", "content": "What is ownership?"}],
     [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": "  Hi \n"}],
-    [{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two\n\nlines"}, {"role": "user", "content": "\u65e5\u672c <|im_end|> {{ x }}"}],
+    [
+        {"role": "user", "content": "One"},
+        {"role": "assistant", "content": "Two\n\nlines"},
+        {"role": "user", "content": "\u65e5\u672c <|im_end|> {{ x }}"},
+    ],
 ]
 
 
@@ -108,7 +120,8 @@ def write_case(name, tokenizer, path, chat=()):
         for key, value in document.items()
     )
     (folder / "cases.json").write_text("{\n" + body + "\n}\n", encoding="utf-8")
-    print(f"{name}: {len(document['cases'])} texts, {len(document['decode'])} id lists, vocab {tokenizer.get_vocab_size()}")
+    print(f"{name}: {len(document['cases'])} texts, {len(document['decode'])} id lists, "
+          f"vocab {tokenizer.get_vocab_size()}")
 
 
 def main():
