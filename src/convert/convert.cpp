@@ -1,0 +1,169 @@
+#include "convert/convert.hpp"
+
+#include <chrono>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "convert/gguf_metadata.hpp"
+#include "convert/mlx_output.hpp"
+#include "convert/source_weight.hpp"
+
+namespace assay {
+namespace {
+
+/// For the side files of an output and the manifest.
+constexpr uint64_t kSideBytes = uint64_t{64} << 20;
+
+void check_source(const ConversionSource& source) {
+  const std::string where = source.path().string();
+  if (source.is_quantized())
+    throw Error(
+        Fault{"the source is quantized already, and quantizing it again would lose more than it seems", where,
+              "a checkpoint of 16- or 32-bit floats", "a quantized model",
+              "convert the original checkpoint instead"});
+  if (source.file() == nullptr)
+    throw Error(
+        Fault{"no weights", where, "safetensors files", "a configuration alone", "incomplete download?"});
+  if (!has_tokenizer_files(source.path()))
+    throw Error(Fault{"no tokenizer",
+                      where,
+                      "tokenizer.json, vocab.json, tokenizer.model or vocab.txt",
+                      {},
+                      "incomplete download?"});
+}
+
+void check_target(const Plan& plan, const std::filesystem::path& folder, bool overwrite) {
+  const std::filesystem::path path = folder / plan.output_name;
+  if (std::filesystem::exists(path) && !overwrite)
+    throw Error(Fault{"already exists", path.string(), {}, {}, "--overwrite replaces it"});
+}
+
+/// Quantizes every planned tensor into `sink`, in plan order.
+class WeightStream {
+ public:
+  WeightStream(const ConversionSource& source, ThreadPool& pool, Progress& progress)
+      : file_(*source.file()), quantizer_(pool), progress_(progress) {}
+
+  std::vector<WeightError> run(const Plan& plan, const TensorQuantizer::Sink& sink) {
+    std::vector<WeightError> errors;
+    progress_.begin(plan.recipe.name, plan.parameters, "weight");
+    const bool gguf = plan.recipe.is_gguf();
+    const std::optional<DType> cast = gguf ? std::nullopt : std::optional(plan.dtype);
+    for (const PlannedTensor& tensor : plan.tensors) {
+      const SourceWeight weight = source_weight(file_, tensor.slot, gguf, cast);
+      uint64_t written = 0;
+      errors.push_back(quantizer_.run(
+          weight, tensor.format, tensor.slot.hf_name.empty() ? tensor.name : tensor.slot.hf_name,
+          [&](std::span<const std::byte> bytes) {
+            written += bytes.size();
+            sink(bytes);
+          },
+          [&](int64_t begin, int64_t end) { finish_rows(tensor.slot, weight, begin, end); }));
+      ASSAY_CHECK(written == tensor.bytes);
+    }
+    progress_.end();
+    return errors;
+  }
+
+ private:
+  /// The source's pages are not read again; giving them back keeps the resident set flat.
+  void finish_rows(const TensorSlot& slot, const SourceWeight& weight, int64_t begin, int64_t end) {
+    if (slot.role == TensorRole::kRopeFactors) return;
+    ModelTensor part{slot, {}, weight.view()};
+    const size_t row = weight.view().codes.size() / static_cast<size_t>(weight.rows());
+    part.weight.codes =
+        part.weight.codes.subspan(static_cast<size_t>(begin) * row, static_cast<size_t>(end - begin) * row);
+    file_.release(part);
+    progress_.advance(static_cast<uint64_t>((end - begin) * weight.cols()));
+  }
+
+  const ModelFile& file_;
+  TensorQuantizer quantizer_;
+  Progress& progress_;
+};
+
+void write_gguf(const std::filesystem::path& path, const Plan& plan, bool overwrite, WeightStream& stream,
+                ConvertedOutput& output) {
+  AtomicFile file(path, overwrite);
+  GgufWriter writer(file, plan.metadata, gguf_specs(plan));
+  output.errors = stream.run(plan, [&](std::span<const std::byte> bytes) { writer.write(bytes); });
+  writer.finish();
+  ASSAY_CHECK(file.size() == plan.files[0].bytes);
+  file.commit();
+}
+
+std::vector<std::string> write_mlx(const ConversionSource& source, const std::filesystem::path& path,
+                                   const Plan& plan, bool overwrite, WeightStream& stream,
+                                   ConvertedOutput& output) {
+  AtomicDirectory directory(path, overwrite);
+  MlxWeights weights(directory.staging(), plan);
+  output.errors = stream.run(plan, [&](std::span<const std::byte> bytes) { weights.write(bytes); });
+  weights.finish();
+  std::vector<std::string> names = write_mlx_side_files(directory.staging(), source, plan);
+  for (const PlannedFile& file : plan.files)
+    ASSAY_CHECK(std::filesystem::file_size(directory.staging() / file.name) == file.bytes);
+  directory.commit();
+  return names;
+}
+
+ConvertedOutput convert_one(const ConversionSource& source, Plan plan, const std::filesystem::path& folder,
+                            const ConvertOptions& options, ThreadPool& pool, Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  ConvertedOutput output;
+  output.path = folder / plan.output_name;
+  WeightStream stream(source, pool, progress);
+  std::vector<std::string> names{plan.output_name};
+  std::filesystem::path base = folder;
+  if (plan.recipe.is_gguf()) {
+    write_gguf(output.path, plan, options.overwrite, stream, output);
+  } else {
+    names = write_mlx(source, output.path, plan, options.overwrite, stream, output);
+    base = output.path;
+  }
+  output.files = record_files(base, names);
+  output.plan = std::move(plan);
+  output.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return output;
+}
+
+std::vector<FileRecord> record_source(const ConversionSource& source) {
+  std::vector<std::string> names{"config.json"};
+  for (const std::filesystem::path& path : source.file()->files()) names.push_back(path.filename().string());
+  for (const char* name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                           "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"})
+    if (std::filesystem::exists(source.path() / name)) names.emplace_back(name);
+  return record_files(source.path(), names);
+}
+
+}  // namespace
+
+std::vector<ConvertedOutput> convert(const ConversionSource& source, const std::vector<Recipe>& recipes,
+                                     const std::filesystem::path& folder, const ConvertOptions& options,
+                                     ThreadPool& pool, Progress& progress) {
+  check_source(source);
+  std::vector<Plan> plans;
+  uint64_t needed = kSideBytes;
+  for (const Recipe& recipe : recipes) {
+    plans.push_back(make_plan(source, recipe));
+    check_target(plans.back(), folder, options.overwrite);
+    needed += plans.back().file_bytes();
+  }
+  const bool made_folder = std::filesystem::create_directories(folder);
+  std::vector<ConvertedOutput> outputs;
+  try {
+    require_free_space(folder, needed);
+    const std::vector<FileRecord> source_files = record_source(source);
+    for (Plan& plan : plans) {
+      outputs.push_back(convert_one(source, std::move(plan), folder, options, pool, progress));
+      merge_manifest(folder, manifest_entry(outputs.back(), source.path(), source_files));
+    }
+  } catch (...) {
+    // An empty folder of our own making says nothing; remove() leaves one with content alone.
+    std::error_code ignored;
+    if (made_folder) std::filesystem::remove(folder, ignored);
+    throw;
+  }
+  return outputs;
+}
+
+}  // namespace assay

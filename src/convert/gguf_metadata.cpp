@@ -1,0 +1,57 @@
+#include "convert/gguf_metadata.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "convert/version.hpp"
+#include "text/chat_template.hpp"
+#include "text/tokenizer.hpp"
+
+namespace assay {
+
+std::string size_label(uint64_t parameters) {
+  double scaled = static_cast<double>(parameters);
+  char suffix = 'K';
+  if (scaled > 1e12)
+    scaled *= 1e-12, suffix = 'T';
+  else if (scaled > 1e9)
+    scaled *= 1e-9, suffix = 'B';
+  else if (scaled > 1e6)
+    scaled *= 1e-6, suffix = 'M';
+  else
+    scaled *= 1e-3;
+  // At least two digits: "8.0B", "5.2M", "656K".
+  const double whole = std::nearbyint(scaled);
+  const size_t digits = whole == 0.0 ? 0 : fmt::format("{:.0f}", whole).size();
+  return fmt::format("{:.{}f}{}", scaled, digits < 2 ? 2 - digits : 0, suffix);
+}
+
+bool has_tokenizer_files(const std::filesystem::path& directory) {
+  for (const char* name : {"tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt"})
+    if (std::filesystem::exists(directory / name)) return true;
+  return false;
+}
+
+GgufMetadata build_gguf_metadata(const ConversionSource& source, const Recipe& recipe, uint64_t parameters,
+                                 bool& has_tokenizer) {
+  GgufMetadata metadata;
+  metadata.set("general.architecture", GgufValue::string(std::string(source.architecture().gguf_name)));
+  metadata.set("general.type", GgufValue::string("model"));
+  metadata.set("general.name", GgufValue::string(source.name()));
+  metadata.set("general.size_label", GgufValue::string(size_label(parameters)));
+  metadata.set("general.quantized_by", GgufValue::string("assay " + std::string(kToolVersion)));
+  write_gguf_config(source.model(), metadata);
+  has_tokenizer = has_tokenizer_files(source.path());
+  if (has_tokenizer) {
+    Tokenizer::from_directory(source.path()).write_gguf(metadata, source.model().vocab_size);
+    if (const std::optional<std::string> chat = ChatTemplate::find_source(source.path()))
+      metadata.set("tokenizer.chat_template", GgufValue::string(*chat));
+  }
+  // ggml.h, GGML_QNT_VERSION.
+  metadata.set("general.quantization_version", GgufValue::u32(2));
+  metadata.set("general.file_type", GgufValue::u32(recipe.mix->file_type));
+  return metadata;
+}
+
+}  // namespace assay

@@ -1,0 +1,197 @@
+#include "convert/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "convert/gguf_metadata.hpp"
+#include "convert/gguf_mix.hpp"
+
+namespace assay {
+namespace {
+
+/// mlx-lm utils.py, MAX_FILE_SIZE_GB.
+constexpr uint64_t kShardBytes = uint64_t{5} << 30;
+
+uint64_t packed_bytes(const WeightFormat& format, const Shape& shape) {
+  const int64_t cols = shape.back();
+  return static_cast<uint64_t>(count_elements(shape) / cols) * row_bytes(format, cols).total();
+}
+
+PlannedTensor plan_mlx_tensor(const TensorSlot& slot, const Recipe& recipe, DType dtype) {
+  PlannedTensor tensor{slot, slot.hf_name, plain_format(dtype), 0, {}};
+  if (recipe.bits != 0) {
+    if (slot.shape.size() < 2)
+      tensor.reason = "norms and biases stay unquantized";
+    else if (slot.shape.back() % recipe.group_size != 0)
+      tensor.reason =
+          fmt::format("{} columns are no multiple of the group of {}", slot.shape.back(), recipe.group_size);
+    else
+      tensor.format = mlx_format(recipe.bits, recipe.group_size, dtype);
+  }
+  tensor.bytes = packed_bytes(tensor.format, slot.shape);
+  return tensor;
+}
+
+void plan_mlx(const ConversionSource& source, Plan& plan) {
+  plan.dtype = plan.recipe.dtype.value_or(source.preferred_dtype());
+  for (const TensorSlot& slot : tensor_slots(source.architecture(), source.model()))
+    if (!slot.hf_name.empty()) plan.tensors.push_back(plan_mlx_tensor(slot, plan.recipe, plan.dtype));
+  plan.output_name = plan.recipe.output_name;
+  uint64_t held = 0;
+  for (const PlannedTensor& tensor : plan.tensors) {
+    for (TensorSpec& part : mlx_parts(tensor)) {
+      const uint64_t bytes = static_cast<uint64_t>(count_elements(part.shape)) * dtype_bytes(part.dtype);
+      if (plan.files.empty() || held + bytes > kShardBytes) plan.files.emplace_back(), held = 0;
+      plan.files.back().specs.push_back(std::move(part));
+      held += bytes;
+    }
+  }
+  for (size_t i = 0; i < plan.files.size(); ++i) {
+    PlannedFile& file = plan.files[i];
+    file.name = plan.files.size() == 1
+                    ? "model.safetensors"
+                    : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.files.size());
+    file.bytes = SafetensorsWriter::planned_bytes(file.specs, {{"format", "mlx"}});
+  }
+}
+
+void plan_gguf(const ConversionSource& source, Plan& plan) {
+  std::vector<TensorSlot> slots = tensor_slots(source.architecture(), source.model());
+  std::sort(slots.begin(), slots.end(), gguf_name_less);
+  for (const TensorSlot& slot : slots) {
+    const GgufChoice choice = choose_gguf_kind(*plan.recipe.mix, slot, source.model());
+    const WeightFormat format = ggml_format(choice.kind);
+    plan.tensors.push_back({slot, slot.gguf_name, format, packed_bytes(format, slot.shape), choice.reason});
+  }
+  plan.output_name = source.name() + "-" + plan.recipe.output_name + ".gguf";
+}
+
+void note_gguf_limits(const ConversionSource& source, Plan& plan) {
+  const ModelConfig& model = source.model();
+  if (model.rope.scaling == RopeConfig::Scaling::kDynamicNtk)
+    plan.notes.push_back("dynamic rope scaling has no GGUF key: beyond the trained context the file differs");
+  if (std::any_of(model.sliding_window.begin(), model.sliding_window.end(),
+                  [&](int64_t window) { return window != 0 && window < model.max_context; }))
+    plan.notes.push_back("llama.cpp attends to everything where this model has a sliding window");
+  if (!plan.recipe.is_quantized()) return;
+  uint64_t fallen = 0, matrices = 0;
+  for (const PlannedTensor& tensor : plan.tensors) {
+    if (tensor.slot.shape.size() < 2) continue;
+    matrices += tensor.parameters();
+    if (tensor.reason.find("multiple") != std::string::npos) fallen += tensor.parameters();
+  }
+  if (fallen * 10 > matrices)
+    plan.notes.push_back(
+        fmt::format("{:.0f} % of the weights fall back from {}'s formats, for their rows are no "
+                    "multiple of 256: the file really has {:.2f} bits per weight",
+                    100.0 * static_cast<double>(fallen) / static_cast<double>(matrices),
+                    plan.recipe.mix->name, plan.bits_per_weight()));
+}
+
+/// What a conversion holds at once: one chunk of output, one tensor's scales and biases, a row per thread,
+/// the source's pages of one chunk, and the tokenizer, whose JSON tree takes some ten times its text.
+uint64_t estimate_peak(const ConversionSource& source, const Plan& plan) {
+  uint64_t largest = 0;
+  for (const PlannedTensor& tensor : plan.tensors) {
+    const int64_t cols = tensor.slot.shape.back();
+    const uint64_t rows = tensor.parameters() / static_cast<uint64_t>(cols);
+    const uint64_t chunk = std::min(rows, static_cast<uint64_t>(rows_per_chunk(tensor.format, cols)));
+    const RowBytes row = row_bytes(tensor.format, cols);
+    largest = std::max(
+        largest, chunk * (row.codes + static_cast<uint64_t>(cols) * 4) + rows * (row.scales + row.biases));
+  }
+  std::error_code ignored;
+  const auto vocabulary = std::filesystem::file_size(source.path() / "tokenizer.json", ignored);
+  return (uint64_t{48} << 20) + largest + (ignored || !plan.recipe.is_gguf() ? 0 : 10 * vocabulary);
+}
+
+}  // namespace
+
+double Plan::bits_per_weight() const noexcept {
+  return parameters == 0 ? 0.0 : 8.0 * static_cast<double>(weight_bytes) / static_cast<double>(parameters);
+}
+
+uint64_t Plan::file_bytes() const noexcept {
+  uint64_t total = 0;
+  for (const PlannedFile& file : files) total += file.bytes;
+  return total;
+}
+
+int64_t rows_per_chunk(const WeightFormat& format, int64_t cols) noexcept {
+  const uint64_t row = std::max<uint64_t>(row_bytes(format, cols).total(), 1);
+  return static_cast<int64_t>(std::max<uint64_t>(1, kChunkBytes / row));
+}
+
+std::vector<TensorSpec> mlx_parts(const PlannedTensor& tensor) {
+  const TensorSlot& slot = tensor.slot;
+  if (tensor.format.kind != WeightKind::kMlxAffine) {
+    const DType dtype = tensor.format.kind == WeightKind::kF32   ? DType::kF32
+                        : tensor.format.kind == WeightKind::kF16 ? DType::kF16
+                                                                 : DType::kBF16;
+    return {{tensor.name, dtype, slot.shape}};
+  }
+  const std::string path = tensor.name.substr(0, tensor.name.rfind('.'));
+  const int64_t rows = slot.shape[0], cols = slot.shape[1];
+  const Shape groups{rows, cols / tensor.format.group_size};
+  return {{path + ".weight", DType::kU32, {rows, cols * tensor.format.bits / 32}},
+          {path + ".scales", tensor.format.scale_type, groups},
+          {path + ".biases", tensor.format.scale_type, groups}};
+}
+
+std::vector<GgufTensorSpec> gguf_specs(const Plan& plan) {
+  std::vector<GgufTensorSpec> specs;
+  for (const PlannedTensor& tensor : plan.tensors)
+    specs.push_back(
+        {tensor.name, {tensor.slot.shape.rbegin(), tensor.slot.shape.rend()}, tensor.format.kind});
+  return specs;
+}
+
+Plan make_plan(const ConversionSource& source, const Recipe& recipe) {
+  Plan plan;
+  plan.recipe = recipe;
+  recipe.is_gguf() ? plan_gguf(source, plan) : plan_mlx(source, plan);
+  for (const PlannedTensor& tensor : plan.tensors) {
+    plan.weight_bytes += tensor.bytes;
+    if (tensor.slot.role != TensorRole::kRopeFactors) plan.parameters += tensor.parameters();
+  }
+  bool has_tokenizer = has_tokenizer_files(source.path());
+  if (recipe.is_gguf()) {
+    plan.metadata = build_gguf_metadata(source, recipe, plan.parameters, has_tokenizer);
+    plan.files = {{plan.output_name, GgufWriter::planned_bytes(plan.metadata, gguf_specs(plan)), {}}};
+    note_gguf_limits(source, plan);
+  }
+  if (!has_tokenizer) plan.notes.push_back("the source has no tokenizer; the output would lack it");
+  if (source.is_quantized())
+    plan.notes.push_back("the source is quantized already; the plan is for its unquantized original");
+  if (source.file() != nullptr)
+    plan.notes.insert(plan.notes.end(), source.file()->notes().begin(), source.file()->notes().end());
+  plan.peak_memory_bytes = estimate_peak(source, plan);
+  return plan;
+}
+
+nlohmann::json plan_json(const Plan& plan) {
+  nlohmann::json tensors = nlohmann::json::array(), files = nlohmann::json::array();
+  for (const PlannedTensor& tensor : plan.tensors) {
+    nlohmann::json row = {
+        {"name", tensor.name},        {"role", role_name(tensor.slot.role)},
+        {"shape", tensor.slot.shape}, {"format", format_name(tensor.format)},
+        {"bytes", tensor.bytes},      {"bits_per_weight", assay::bits_per_weight(tensor.format)}};
+    if (!tensor.reason.empty()) row["reason"] = tensor.reason;
+    tensors.push_back(std::move(row));
+  }
+  for (const PlannedFile& file : plan.files) files.push_back({{"name", file.name}, {"bytes", file.bytes}});
+  return {{"recipe", plan.recipe.name},
+          {"path", plan.output_name},
+          {"parameters", plan.parameters},
+          {"bytes", plan.file_bytes()},
+          {"total_size", plan.weight_bytes},
+          {"bits_per_weight", plan.bits_per_weight()},
+          {"peak_memory_bytes", plan.peak_memory_bytes},
+          {"files", std::move(files)},
+          {"tensors", std::move(tensors)},
+          {"notes", plan.notes}};
+}
+
+}  // namespace assay

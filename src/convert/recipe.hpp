@@ -1,0 +1,66 @@
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/weight_format.hpp"
+
+namespace assay {
+
+/// Which layers of a role get another kind than the base. The names say which of llama.cpp's rules it is.
+enum class LayerRule : uint8_t {
+  kNone,
+  kMoreBits,     ///< use_more_bits: the first and last eighth, and every third layer between
+  kFirstEighth,  ///< layer < n_layers / 8
+  kFirstFour,    ///< layer < 4
+};
+
+struct RaisedKind {
+  LayerRule rule = LayerRule::kNone;
+  WeightKind kind = WeightKind::kF32;
+};
+
+/// A llama.cpp file type as data: what llama-quantize makes of each role. Source: llama.cpp
+/// src/llama-quant.cpp, llama_tensor_get_type_impl.
+struct GgufMix {
+  std::string_view name;  ///< "Q4_K_M"
+  uint32_t file_type;     ///< general.file_type (llama.h, llama_ftype)
+  WeightKind base;
+  WeightKind output;  ///< of output.weight, or of a tied embedding
+  RaisedKind attn_v, ffn_down;
+};
+
+/// What an output shall be. MLX: bits 0 means unquantized, of `dtype` or, without one, of the type that the
+/// source's configuration names. GGUF: the mix.
+struct Recipe {
+  std::string name;         ///< canonical: "mlx:4bit", "mlx:4bit-g32", "gguf:Q4_K_M"
+  std::string output_name;  ///< the last part of the output's path: "mlx-4bit", "Q4_K_M"
+  int bits = 0;
+  int group_size = 64;
+  std::optional<DType> dtype;
+  const GgufMix* mix = nullptr;
+
+  bool is_gguf() const noexcept { return mix != nullptr; }
+  bool is_quantized() const noexcept {
+    return is_gguf() ? assay::is_quantized(ggml_format(mix->base)) : bits != 0;
+  }
+};
+
+/// Understands "mlx:4bit", "mlx:8bit-g32", "mlx:bf16", "gguf:Q4_K_M" and the aliases q4 q8 q4_bit q8_bit none
+/// (upper or lower case). Throws UsageError for anything else: known names that assay does not write say so,
+/// unknown ones get the nearest name and the whole list.
+Recipe parse_recipe(std::string_view text);
+/// The same for a list separated by commas; a recipe given twice throws UsageError.
+std::vector<Recipe> parse_recipes(std::string_view list);
+
+/// Every name parse_recipe() understands, canonical ones first, for help texts.
+std::vector<std::string> recipe_names();
+std::span<const GgufMix> gguf_mixes() noexcept;
+/// By general.file_type; null for one that assay does not write.
+const GgufMix* find_gguf_mix(uint32_t file_type) noexcept;
+/// "Q4_K_M" for any file type llama.cpp knows, written here or not; empty for a number that is none.
+std::string_view gguf_file_type_name(uint32_t file_type) noexcept;
+
+}  // namespace assay
