@@ -28,7 +28,8 @@ struct Golden {
 
 Golden read_golden(const fs::path& folder) {
   const nlohmann::json json = read_json_file(folder / "golden.json");
-  return {json.at("input_ids").get<std::vector<TokenId>>(), json.at("logits").get<std::vector<std::vector<float>>>()};
+  return {json.at("input_ids").get<std::vector<TokenId>>(),
+          json.at("logits").get<std::vector<std::vector<float>>>()};
 }
 
 std::vector<std::vector<float>> run_all(const ModelFile& model, const std::vector<TokenId>& ids,
@@ -36,13 +37,14 @@ std::vector<std::vector<float>> run_all(const ModelFile& model, const std::vecto
   Decoder decoder(model, options);
   KvCache cache = decoder.make_cache(static_cast<int64_t>(ids.size()));
   std::vector<std::vector<float>> rows;
-  decoder.forward_all(ids, cache,
-                      [&](int64_t, std::span<const float> row) { rows.emplace_back(row.begin(), row.end()); });
+  decoder.forward_all(
+      ids, cache, [&](int64_t, std::span<const float> row) { rows.emplace_back(row.begin(), row.end()); });
   return rows;
 }
 
 /// Largest difference relative to the root mean square of the golden logits.
-double relative_difference(const std::vector<std::vector<float>>& ours, const std::vector<std::vector<float>>& golden) {
+double relative_difference(const std::vector<std::vector<float>>& ours,
+                           const std::vector<std::vector<float>>& golden) {
   double largest = 0.0, squares = 0.0, count = 0.0;
   for (size_t t = 0; t < golden.size(); ++t) {
     for (size_t i = 0; i < golden[t].size(); ++i) {
@@ -92,12 +94,12 @@ TEST_P(GoldenLogits, AreTheSameBitsForAnyThreadCountAndAnySplitOfTheTokens) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenLogits, testing::ValuesIn(golden_cases()),
-                         [](const auto& case_info) {
-                           std::string name = case_info.param;
-                           std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, GoldenLogits, testing::ValuesIn(golden_cases()), [](const auto& case_info) {
+  std::string name = case_info.param;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+  return name;
+});
 
 TEST(GoldenLogitsPlanted, AnIgnoredPropertyIsCaught) {
   // The comparison must notice each property of a model that a reader could overlook.
@@ -106,14 +108,18 @@ TEST(GoldenLogitsPlanted, AnIgnoredPropertyIsCaught) {
     ModelFile model = ModelFile::open(folder);
     break_config(const_cast<ModelConfig&>(model.config()));
     const Golden golden = read_golden(folder);
-    return relative_difference(run_all(model, golden.ids, {.threads = 1, .compute = Compute::kExact}), golden.logits);
+    return relative_difference(run_all(model, golden.ids, {.threads = 1, .compute = Compute::kExact}),
+                               golden.logits);
   };
   const auto no_scaling = [](ModelConfig& config) { config.rope.scaling = RopeConfig::Scaling::kNone; };
   for (const char* name : {"llama-rope-linear", "llama-rope-dynamic", "llama-rope-yarn", "llama-rope-llama3"})
     EXPECT_GT(difference_with(name, no_scaling), 10 * kRoundingBound) << name;
-  EXPECT_GT(difference_with("mistral-window", [](ModelConfig& c) { c.sliding_window.clear(); }), 10 * kRoundingBound);
-  EXPECT_GT(difference_with("qwen2-window", [](ModelConfig& c) { c.sliding_window.clear(); }), 10 * kRoundingBound);
-  EXPECT_GT(difference_with("llama-gqa", [](ModelConfig& c) { c.rope.interleaved = true; }), 10 * kRoundingBound);
+  EXPECT_GT(difference_with("mistral-window", [](ModelConfig& c) { c.sliding_window.clear(); }),
+            10 * kRoundingBound);
+  EXPECT_GT(difference_with("qwen2-window", [](ModelConfig& c) { c.sliding_window.clear(); }),
+            10 * kRoundingBound);
+  EXPECT_GT(difference_with("llama-gqa", [](ModelConfig& c) { c.rope.interleaved = true; }),
+            10 * kRoundingBound);
   EXPECT_GT(difference_with("qwen3", [](ModelConfig& c) { c.norm_eps *= 1000; }), 10 * kRoundingBound);
 }
 
