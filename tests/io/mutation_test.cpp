@@ -4,10 +4,11 @@
 #include <functional>
 
 #include "base/rng.hpp"
-#include "io/checkpoint.hpp"
 #include "io/corrupt_files.hpp"
-#include "io/gguf.hpp"
+#include "io/gguf_layout.hpp"
+#include "io/json_text.hpp"
 #include "io/npz.hpp"
+#include "io/safetensors_layout.hpp"
 #include "support/test_data.hpp"
 
 namespace assay {
@@ -51,24 +52,32 @@ uint64_t sum_bytes(std::span<const std::byte> bytes) {
   return sum;
 }
 
-void read_safetensors(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
-  for (const TensorView& tensor : file.tensors()) {
+/// The bytes in a block of exactly their size, where the address sanitizer sees the first byte too many.
+std::vector<std::byte> exact_copy(const std::string& bytes) {
+  const auto span = std::as_bytes(std::span(bytes));
+  return {span.begin(), span.end()};
+}
+
+void read_safetensors(const std::string& bytes) {
+  const std::vector<std::byte> copy = exact_copy(bytes);
+  for (const TensorView& tensor : parse_safetensors(copy, "mutant").tensors) {
     ASSERT_EQ(tensor.bytes.size(),
               static_cast<size_t>(count_elements(tensor.shape)) * dtype_bytes(tensor.dtype));
     sum_bytes(tensor.bytes);
   }
 }
-void read_gguf(const std::filesystem::path& path) {
-  const GgufFile file(path);
-  for (const GgufTensor& tensor : file.tensors()) {
+void read_gguf(const std::string& bytes) {
+  const std::vector<std::byte> copy = exact_copy(bytes);
+  for (const GgufTensor& tensor : parse_gguf(copy, "mutant").tensors) {
     sum_bytes(tensor.bytes);
-    ASSERT_EQ(tensor.view().bytes(),
-              static_cast<size_t>(tensor.rows()) * row_bytes(tensor.view().format, tensor.cols()).codes);
+    const size_t row = row_bytes(tensor.view().format, tensor.cols()).codes;
+    ASSERT_EQ(tensor.view().bytes(), static_cast<size_t>(tensor.rows()) * row);
   }
 }
-void read_npz(const std::filesystem::path& path) {
-  const NpzFile file(path);
+void read_npz(const std::string& bytes) {
+  static const test::TemporaryFolder folder;
+  test::write_file(folder / "mutant.npz", bytes);
+  const NpzFile file(folder / "mutant.npz");
   for (const NpzArray& array : file.arrays()) sum_bytes(file.read(array));
 }
 
@@ -77,17 +86,14 @@ struct Outcome {
 };
 
 Outcome mutate_and_read(const std::string& whole, int rounds, uint64_t seed,
-                        const std::function<void(const std::filesystem::path&)>& read) {
-  const test::TemporaryFolder folder;
-  const auto path = folder / "mutant";
+                        const std::function<void(const std::string&)>& read) {
   Outcome outcome;
   Rng rng(seed);
   for (int round = 0; round < rounds; ++round) {
     std::string bytes = whole;
     for (uint64_t times = 1 + rng.next() % 3; times > 0; --times) mutate(bytes, rng);
-    test::write_file(path, bytes);
     try {
-      read(path);
+      read(bytes);
       ++outcome.accepted;
     } catch (const Error& error) {
       EXPECT_FALSE(std::string(error.what()).empty());
@@ -107,7 +113,8 @@ std::string golden(const std::string& name) {
   return test::read_file(test::source_file("tests/golden/io/" + name));
 }
 
-constexpr int kRounds = 4000;
+constexpr int kRounds = 20000;
+constexpr int kFileRounds = 1500;  // through the disk, as libzip opens files
 
 TEST(Mutation, Safetensors) {
   expect_both(mutate_and_read(golden("small.safetensors"), kRounds, 1, read_safetensors));
@@ -116,15 +123,16 @@ TEST(Mutation, Gguf) {
   expect_both(mutate_and_read(golden("every_type.gguf"), kRounds, 2, read_gguf));
 }
 TEST(Mutation, NpzStored) {
-  expect_both(mutate_and_read(golden("stored.npz"), kRounds, 3, read_npz));
+  expect_both(mutate_and_read(golden("stored.npz"), kFileRounds, 3, read_npz));
 }
 TEST(Mutation, NpzDeflated) {
-  expect_both(mutate_and_read(golden("deflated.npz"), kRounds, 4, read_npz));
+  expect_both(mutate_and_read(golden("deflated.npz"), kFileRounds, 4, read_npz));
 }
 TEST(Mutation, Json) {
   const std::string text =
       R"({"architectures":["A"],"rope_scaling":{"factor":8.0,"type":null},"n":[1,-2,3.5e1]})";
-  expect_both(mutate_and_read(text, kRounds, 5, [](const auto& path) { read_json_file(path); }));
+  expect_both(
+      mutate_and_read(text, kRounds, 5, [](const std::string& bytes) { parse_json(bytes, "mutant"); }));
 }
 
 }  // namespace
