@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -56,6 +57,18 @@ bool finite_blocks(const WeightFormat&, PackedRow row, int64_t cols) {
     if (!Format::is_finite(load_block<typename Format::Block>(row.codes, i))) return false;
   }
   return true;
+}
+
+/// Whether a packed block keeps to the format's error bound. Importance may sacrifice columns that no
+/// activation reached; a block that gave up more than the bound allows is packed again without importance.
+template <class Format>
+bool is_within_bound(const float* x, const typename Format::Block& block) {
+  float values[Format::kLen], bound[Format::kLen];
+  Format::decode(block, values);
+  Format::bound(block, x, bound);
+  bool within = true;
+  for (int i = 0; i < Format::kLen; ++i) within &= std::abs(values[i] - x[i]) <= bound[i];
+  return within;
 }
 
 /// The table row of a block format; `quantize` is null where the format is only read.

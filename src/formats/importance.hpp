@@ -19,8 +19,7 @@ inline void weigh_by_importance(const float* x, const float* importance, int n, 
   for (int i = 0; i < n; ++i) weights[i] = importance[i] * std::sqrt(energy + x[i] * x[i]);
 }
 
-/// False for a stretch that no activation reached. It is packed as if there were no importance at all,
-/// where ggml would store a scale of 0.
+/// False for a stretch that no activation reached, where a search would find a scale of 0.
 inline bool has_importance(const float* importance, int n) noexcept {
   float sum = 0.0f;
   for (int i = 0; i < n; ++i) sum += importance[i];

@@ -140,46 +140,50 @@ void dequantize(const WeightFormat& format, PackedRow row, int64_t cols, float* 
   with_bits(format.bits, [&](auto bits) { dequantize_bits<bits()>(format, row, cols, out); });
 }
 
-/// Largest relative error of rounding to `type`, and the absolute one among its subnormals.
-struct TypeRounding {
-  float relative, absolute;
-};
-
-TypeRounding rounding_of(DType type) {
-  if (type == DType::kF16) return {0x1p-11f, 0x1p-25f};
-  if (type == DType::kBF16) return {0x1p-9f, 0x1p-134f};
-  return {0.0f, 0.0f};
+/// Largest error of rounding to `type` for the numbers that became `stored`.
+float type_rounding(DType type, float stored) {
+  if (type == DType::kF16) return f16_rounding(stored);
+  return type == DType::kBF16 ? std::max(std::abs(stored) * 0x1p-8f, 0x1p-134f) : 0.0f;
 }
 
-/// How far the stored bias lies from the one that the codes were chosen against. The rule takes an extreme
-/// of the group or zero; where the stored bias is one of these, rounded, the distance is known.
-float bias_rounding(float bias, const ValueRange& range, float largest_rounding) {
-  const float distance = std::min({std::abs(bias - range.min), std::abs(bias - range.max), std::abs(bias)});
-  return std::min(distance, largest_rounding);
+float round_to_type(DType type, float value) {
+  if (type == DType::kF16) return float_from_f16(f16_from_float(value));
+  return type == DType::kBF16 ? float_from_bf16(bf16_from_float(value)) : value;
+}
+
+/// How far the stored scale and bias lie from those that the codes were chosen against: exactly, where the
+/// rule applied to the source gives the stored numbers; else by what their type can lose (files whose scales
+/// come from a search or from training).
+ScaleAndBias storage_rounding(DType type, const ScaleAndBias& stored, const ScaleAndBias& chosen) {
+  if (round_to_type(type, chosen.scale) == stored.scale && round_to_type(type, chosen.bias) == stored.bias) {
+    return {std::abs(chosen.scale - stored.scale), std::abs(chosen.bias - stored.bias)};
+  }
+  return {type_rounding(type, stored.scale), type_rounding(type, stored.bias)};
 }
 
 // Half a step, plus code * |rounding of the scale| with code about (x - bias) / scale, plus the rounding of
-// the bias. Making zero fall on a code shrinks the grid by up to one step at the end opposite to the bias.
-// With bf16 and 8 bits the rounding of the scale alone reaches half a step.
+// the bias. With bf16 and 8 bits the scale alone may be off by 2^-8 of itself, a whole step at code 255.
+// Outside of the grid: putting zero on a code shrinks the grid by up to one step at the end opposite to the
+// bias; two steps of the source's own range are allowed.
 void bound_row(const WeightFormat& format, const float* source, PackedRow row, int64_t cols, float* bound) {
   const int n = format.group_size;
+  const DType type = format.scale_type;
   const float max_code = static_cast<float>((1 << format.bits) - 1);
-  const TypeRounding type = rounding_of(format.scale_type);
   for (int64_t group = 0; group < cols / n; ++group) {
     const float* x = source + group * n;
-    const float scale = load_number(format.scale_type, row.scales, group);
-    const float bias = load_number(format.scale_type, row.biases, group);
+    const ScaleAndBias stored{load_number(type, row.scales, group), load_number(type, row.biases, group)};
+    const ScaleAndBias rounding = storage_rounding(type, stored, choose_scale(x, n, max_code));
     const ValueRange range = value_range(x, n);
-    const float largest = std::max(std::abs(range.min), std::abs(range.max));
-    const float step = std::abs(scale), end = scale * max_code + bias;
-    const float scale_rounding = std::max(step * type.relative, type.absolute);
-    const float bias_limit = std::max(std::abs(bias) * type.relative, type.absolute);
+    const float step = std::abs(stored.scale), chosen_step = std::max(step - rounding.scale, 0.0f);
+    const float end = stored.scale * max_code + stored.bias;
     const float widest_step = std::max((range.max - range.min) / max_code, 1e-7f) * 2.0f;
-    const Grid grid{std::min(bias, end), std::max(bias, end), (step + scale_rounding) / 2, widest_step};
-    const float fixed = bias_rounding(bias, range, bias_limit) + float_rounding(largest);
+    const Grid grid{std::min(stored.bias, end), std::max(stored.bias, end), (step + rounding.scale) / 2,
+                    widest_step};
+    const float fixed = rounding.bias + float_rounding(std::max(std::abs(range.min), std::abs(range.max)));
     for (int i = 0; i < n; ++i) {
-      const float code = std::min(std::abs(x[i] - bias) / std::max(step, 1e-30f) + 1.0f, max_code);
-      bound[group * n + i] = bound_on_grid(grid, x[i], code * scale_rounding + fixed);
+      const float position = std::abs(x[i] - stored.bias) + rounding.bias + step;
+      const float code = position < max_code * chosen_step ? position / chosen_step : max_code;
+      bound[group * n + i] = bound_on_grid(grid, x[i], code * rounding.scale + fixed);
     }
   }
 }

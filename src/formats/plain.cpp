@@ -26,12 +26,12 @@ struct F16 {
   static float bound(float value) { return f16_rounding(value); }
 };
 
-// 8 significant bits down to 2^-126, and subnormals of 2^-133.
+// 8 significant bits, so half a unit is at most 2^-8 of the value; subnormals are multiples of 2^-133.
 struct BF16 {
   using Bits = uint16_t;
   static Bits encode(float value) { return bf16_from_float(value); }
   static float decode(Bits bits) { return float_from_bf16(bits); }
-  static float bound(float value) { return std::max(std::abs(value) * 0x1p-8f * 0.5f, 0x1p-134f); }
+  static float bound(float value) { return std::max(std::abs(value) * 0x1p-8f, 0x1p-134f); }
 };
 
 template <class Number>

@@ -31,10 +31,11 @@ void choose_codes(const float* x, float step, const ScaleFit& fit, uint8_t* code
   }
 }
 
-/// The scale of largest magnitude, the first one where several share it.
+/// The scale of largest magnitude, the first one where several share it; NaN where one is NaN.
 float extreme_scale(const ScaleFit* fits) {
   float extreme = 0;
   for (int b = 0; b < kBlocks; ++b) {
+    if (std::isnan(fits[b].scale)) return fits[b].scale;
     if (std::abs(fits[b].scale) > std::abs(extreme)) extreme = fits[b].scale;
   }
   return extreme;
@@ -60,7 +61,7 @@ struct Q6_K {
   static void encode_fits(const float* x, const ScaleFit* fits, Block& block) {
     block = {};
     const float extreme = extreme_scale(fits);
-    if (!(std::abs(extreme) >= 1e-15f)) return;  // GROUP_MAX_EPS
+    if (std::abs(extreme) < 1e-15f) return;  // GROUP_MAX_EPS
     const float inverse = -128.0f / extreme;
     block.scale = f16_from_float(1.0f / inverse);
     const float scale = float_from_f16(block.scale);
@@ -129,6 +130,10 @@ void quantize(const WeightFormat&, const float* source, int64_t cols, const floa
     search(source + at, importance ? importance + at : nullptr, fits);
     Q6_KBlock block;
     Q6_K::encode_fits(source + at, fits, block);
+    if (importance && !is_within_bound<Q6_K>(source + at, block)) {
+      search(source + at, nullptr, fits);
+      Q6_K::encode_fits(source + at, fits, block);
+    }
     store_block(block, out.codes, i);
   }
 }

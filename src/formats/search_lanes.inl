@@ -187,7 +187,7 @@ void fit_scales(float max_code, const float* x, const float* weights, int block_
     }
     search_scale(s, block_len, max_code, extreme);
     for (int lane = 0; lane < kLanes && first + lane < n_blocks; ++lane) {
-      const bool zeros = !(largest[lane] >= 1e-15f);  // GROUP_MAX_EPS; also NaN
+      const bool zeros = largest[lane] < 1e-15f;  // GROUP_MAX_EPS
       fits[first + lane] = zeros ? ScaleFit{0.0f, 0.0f} : ScaleFit{s.scale[lane], s.code_scale[lane]};
     }
   }

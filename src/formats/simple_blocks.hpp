@@ -98,11 +98,8 @@ void quantize_simple_blocks(const WeightFormat&, const float* source, int64_t co
     Format::search(x, weights, count, fits);
     for (int b = 0; b < count; ++b) {
       typename Format::Block block;
-      if (has_importance(importance + (first + b) * kBlockLen, kBlockLen)) {
-        Format::encode_fit(x + b * kBlockLen, fits[b], block);
-      } else {
-        Format::encode(x + b * kBlockLen, block);
-      }
+      Format::encode_fit(x + b * kBlockLen, fits[b], block);
+      if (!is_within_bound<Format>(x + b * kBlockLen, block)) Format::encode(x + b * kBlockLen, block);
       store_block(block, out.codes, first + b);
     }
   }

@@ -64,7 +64,7 @@ struct ScaleSolver {
   }
 
   float solve() {
-    const float max = std::max(*std::max_element(x, x + kLineBlocks), 0.0f);
+    const float max = std::max(0.0f, *std::max_element(x, x + kLineBlocks));
     std::fill_n(codes, kLineBlocks, uint8_t{0});
     if (!(max >= 1e-15f)) return 0.0f;  // GROUP_MAX_EPS
     const float inverse = best_inverse(max);
@@ -85,7 +85,7 @@ struct ScaleSolver {
 
 /// Without importance: the largest number gets code 63, the others round.
 float choose_plain_scales(const float* x, uint8_t* codes) {
-  const float max = std::max(*std::max_element(x, x + kLineBlocks), 0.0f);
+  const float max = std::max(0.0f, *std::max_element(x, x + kLineBlocks));
   const float inverse = max > 0 ? kMaxScale / max : 0.0f;
   for (int b = 0; b < kLineBlocks; ++b) codes[b] = static_cast<uint8_t>(nearest_scale(inverse * x[b]));
   return max / kMaxScale;
@@ -158,12 +158,8 @@ void solve_line_super_blocks(const LineRecipe& recipe, const float* x, const flo
   }
   search_table().fit_lines(recipe.weighted, x, weights, n * kLineBlocks, fits);
   for (int i = 0; i < n; ++i) {
-    if (has_importance(importance + i * kSuperBlockLen, kSuperBlockLen)) {
-      finish_super_block(x + i * kSuperBlockLen, fits + i * kLineBlocks, block_weights + i * kLineBlocks,
-                         recipe.max_code, out[i]);
-    } else {
-      solve_line_super_blocks(recipe, x + i * kSuperBlockLen, nullptr, 1, out + i);
-    }
+    finish_super_block(x + i * kSuperBlockLen, fits + i * kLineBlocks, block_weights + i * kLineBlocks,
+                       recipe.max_code, out[i]);
   }
 }
 

@@ -44,6 +44,11 @@ void quantize_line_rows(const WeightFormat&, const float* source, int64_t cols, 
     for (int i = 0; i < count; ++i) {
       typename Format::Block block;
       Format::pack(solved[i], block);
+      const float* x = source + at + i * Format::kLen;
+      if (importance && !is_within_bound<Format>(x, block)) {
+        solve_line_super_blocks(kRecipe, x, nullptr, 1, solved + i);
+        Format::pack(solved[i], block);
+      }
       store_block(block, out.codes, first + i);
     }
   }
