@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/error.hpp"
@@ -22,11 +26,50 @@ std::string errno_text() {
   return std::strerror(errno);
 }
 
+/// The temporaries that exist now, so that an interrupted process can remove them.
+struct OpenTemporaries {
+  std::mutex mutex;
+  std::set<fs::path> paths;
+};
+OpenTemporaries& open_temporaries() {
+  static OpenTemporaries temporaries;
+  return temporaries;
+}
+
+void remember_temporary(const fs::path& path) {
+  const std::lock_guard lock(open_temporaries().mutex);
+  open_temporaries().paths.insert(path);
+}
+
+void forget_temporary(const fs::path& path) {
+  const std::lock_guard lock(open_temporaries().mutex);
+  open_temporaries().paths.erase(path);
+}
+
+std::string temporary_prefix(const fs::path& path) {
+  return "." + path.filename().string() + ".part-";
+}
+
+/// Removes what a killed process left beside `path`: temporaries of its name whose process no longer lives.
+void remove_stale_siblings(const fs::path& path) {
+  const std::string prefix = temporary_prefix(path);
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path.parent_path(), error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    const int process = std::atoi(name.c_str() + prefix.size());
+    if (process <= 0 || kill(process, 0) == 0 || errno != ESRCH) continue;
+    std::error_code ignored;
+    fs::remove_all(entry.path(), ignored);
+  }
+}
+
 /// A name beside `path` that no other process uses.
 fs::path temporary_sibling(const fs::path& path) {
-  static int counter = 0;
-  return path.parent_path() / ("." + path.filename().string() + ".part-" + std::to_string(getpid()) + "-" +
-                               std::to_string(counter++));
+  static std::atomic<int> counter{0};
+  remove_stale_siblings(path);
+  return path.parent_path() /
+         (temporary_prefix(path) + std::to_string(getpid()) + "-" + std::to_string(counter.fetch_add(1)));
 }
 
 void sync_folder(const fs::path& folder) {
@@ -160,11 +203,14 @@ AtomicFile::AtomicFile(const fs::path& path, bool overwrite) : path_(normalized(
   descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0)
     throw Error({"cannot write into the folder", path_.parent_path().string(), {}, errno_text(), {}});
+  remember_temporary(temporary_);
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) close(descriptor_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
+  if (temporary_.empty()) return;
+  unlink(temporary_.c_str());
+  forget_temporary(temporary_);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -201,6 +247,7 @@ void AtomicFile::commit() {
   if (!flushed || !closed) throw Error({"cannot flush to disk", path_.string(), {}, errno_text(), {}});
   if (rename(temporary_.c_str(), path_.c_str()) != 0)
     throw Error({"cannot rename the finished file", path_.string(), {}, errno_text(), {}});
+  forget_temporary(temporary_);
   temporary_.clear();
   sync_folder(path_.parent_path());
 }
@@ -212,11 +259,14 @@ AtomicDirectory::AtomicDirectory(const fs::path& path, bool overwrite) : path_(n
   std::error_code error;
   if (!fs::create_directory(staging_, error))
     throw Error({"cannot write into the folder", path_.parent_path().string(), {}, error.message(), {}});
+  remember_temporary(staging_);
 }
 
 AtomicDirectory::~AtomicDirectory() {
   std::error_code ignored;
-  if (!staging_.empty()) fs::remove_all(staging_, ignored);
+  if (staging_.empty()) return;
+  fs::remove_all(staging_, ignored);
+  forget_temporary(staging_);
 }
 
 void AtomicDirectory::commit() {
@@ -234,9 +284,17 @@ void AtomicDirectory::commit() {
     if (!aside.empty()) fs::rename(aside, path_, restored);
     throw Error({"cannot rename the finished folder", path_.string(), {}, error.message(), {}});
   }
+  forget_temporary(staging_);
   staging_.clear();
   sync_folder(path_.parent_path());
   if (!aside.empty()) fs::remove_all(aside, error);
+}
+
+void remove_temporaries() noexcept {
+  const std::lock_guard lock(open_temporaries().mutex);
+  std::error_code ignored;
+  for (const fs::path& path : open_temporaries().paths) fs::remove_all(path, ignored);
+  open_temporaries().paths.clear();
 }
 
 void require_free_space(const fs::path& folder, uint64_t bytes) {

@@ -80,6 +80,10 @@ class AtomicDirectory {
   std::filesystem::path staging_;
 };
 
+/// Removes every temporary that an AtomicFile or AtomicDirectory of this process still holds. For a process
+/// that is about to end early; safe to call from any thread.
+void remove_temporaries() noexcept;
+
 /// Throws Error before work starts when the disk that holds `folder` has less than `bytes` free.
 void require_free_space(const std::filesystem::path& folder, uint64_t bytes);
 

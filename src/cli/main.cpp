@@ -1,10 +1,14 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
-#include <array>
+#include <csignal>
 #include <cstdio>
 #include <new>
+#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 #include "cli/verb.hpp"
 
 namespace {
@@ -42,6 +46,22 @@ int run(int argc, char** argv) {
   return 2;
 }
 
+/// SIGINT and SIGTERM go to a thread of their own, which removes unfinished files before the process ends.
+void clean_up_when_interrupted() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    assay::remove_temporaries();
+    std::fputs("\nassay: interrupted, nothing unfinished was left behind\n", stderr);
+    _exit(128 + signal);
+  }).detach();
+}
+
 int fail(const char* line, int code) {
   std::fflush(stdout);
   std::fprintf(stderr, "assay: %s\n", line);
@@ -51,6 +71,7 @@ int fail(const char* line, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  clean_up_when_interrupted();
   try {
     return run(argc, argv);
   } catch (const assay::UsageError& error) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -90,6 +92,31 @@ TEST(AtomicFile, SaysWhyTheWriteFailedAndLeavesNothing) {
       Error);
   setrlimit(RLIMIT_FSIZE, &old_limit);
   std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(0u, count_entries(folder.path()));
+}
+
+TEST(AtomicFile, ClearsWhatAKilledProcessLeftAndNothingElse) {
+  const test::TemporaryFolder folder;
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  ASSERT_EQ(child, waitpid(child, nullptr, 0));
+  const std::string stale = ".out.part-" + std::to_string(child) + "-0";
+  const std::string alive = ".out.part-" + std::to_string(getppid()) + "-0";
+  for (const std::string& name : {stale, alive, std::string(".other.part-1-0")})
+    write_text(folder / name, "x");
+  AtomicFile file(folder / "out", false);
+  EXPECT_FALSE(fs::exists(folder / stale));
+  EXPECT_TRUE(fs::exists(folder / alive));
+  EXPECT_TRUE(fs::exists(folder / ".other.part-1-0"));
+}
+
+TEST(RemoveTemporaries, EmptiesTheFolderOfUnfinishedWork) {
+  const test::TemporaryFolder folder;
+  AtomicFile file(folder / "a", false);
+  AtomicDirectory directory(folder / "b", false);
+  write_text(directory.staging() / "x", "1");
+  EXPECT_EQ(2u, count_entries(folder.path()));
+  remove_temporaries();
   EXPECT_EQ(0u, count_entries(folder.path()));
 }
 
