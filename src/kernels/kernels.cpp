@@ -57,8 +57,8 @@ std::vector<const KernelTable*> find_tables() {
   std::vector<const KernelTable*> tables = {table<kScalarIsa>()};
 #if defined(__x86_64__) && !defined(ASSAY_SCALAR_ONLY)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) (void)0;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables.push_back(table<kAvx2Isa>());
+  if (tables.size() > 1 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vnni"))
     tables.push_back(table<kAvx512Isa>());

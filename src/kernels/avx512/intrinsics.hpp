@@ -77,7 +77,7 @@ ASSAY_INLINE __mmask16 first_lanes(int64_t n) {
 /// kRows rows by four tokens. Rows go in chunks whose weights stay in the second-level cache while tokens
 /// pass by.
 template <int kRows, class Tile>
-void for_tiles(const Tile& tile, int64_t row_begin, int64_t row_end, int64_t tokens) {
+void for_tiles(const Tile& tile, int64_t row_begin, int64_t row_end, int64_t tokens) noexcept {
   constexpr int64_t kChunk = 32;
   for (int64_t chunk = row_begin; chunk < row_end; chunk += kChunk) {
     const int64_t end = chunk + kChunk < row_end ? chunk + kChunk : row_end;

@@ -50,15 +50,18 @@ ASSAY_INLINE void unpack_8bit(Bytes p, Quad& quad) {
   quad.second = _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(3, 1, 3, 1));
 }
 
-/// 128 codes of any width below 8: eight codes fill `bits` bytes, so they are cut from one 64-bit word.
+/// 128 codes of any width below 8: eight codes fill `bits` bytes, so they are cut from one 64-bit word. Words
+/// that would reach past the quad's last byte are read from further back.
 inline void unpack_any(Bytes p, int bits, Quad& quad) {
   alignas(64) uint8_t codes[128];
   const __m512i shift = _mm512_mullo_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi64(bits));
   const __m512i mask = _mm512_set1_epi64((1 << bits) - 1);
+  const int last = 16 * bits - 8;
   for (int i = 0; i < 16; ++i) {
-    int64_t stream = 0;
-    std::memcpy(&stream, p + i * bits, static_cast<size_t>(bits));
-    const __m512i eight = _mm512_and_si512(_mm512_srlv_epi64(_mm512_set1_epi64(stream), shift), mask);
+    const int at = i * bits < last ? i * bits : last;
+    const __m512i word =
+        _mm512_srl_epi64(_mm512_set1_epi64(load_i64(p + at)), _mm_cvtsi32_si128(8 * (i * bits - at)));
+    const __m512i eight = _mm512_and_si512(_mm512_srlv_epi64(word, shift), mask);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(codes + 8 * i), _mm512_cvtepi64_epi8(eight));
   }
   unpack_8bit(codes, quad);
@@ -121,14 +124,14 @@ ASSAY_INLINE void with_group_size(int group_size, const Body& body) {
 
 template <int kBits>
 void fast_mlx(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
-              int64_t tokens, float* out, int64_t out_stride) {
+              int64_t tokens, float* out, int64_t out_stride) noexcept {
   with_group_size<kBits>(matrix.group_size, [&]<class F>(F) {
     fast<F>(matrix, row_begin, row_end, rows, tokens, out, out_stride);
   });
 }
 
 template <int kBits>
-void decode_mlx(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) {
+void decode_mlx(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept {
   with_group_size<kBits>(matrix.group_size, [&]<class F>(F) { decode<F>(matrix, row, begin, count, out); });
 }
 
@@ -136,10 +139,11 @@ void decode_mlx(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t 
 
 #define ASSAY_DEFINE_MLX(name, bits)                                                                         \
   void fast_##name(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows, \
-                   int64_t tokens, float* out, int64_t out_stride) {                                         \
+                   int64_t tokens, float* out, int64_t out_stride) noexcept {                                \
     fast_mlx<bits>(matrix, row_begin, row_end, rows, tokens, out, out_stride);                               \
   }                                                                                                          \
-  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) {    \
+  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count,                  \
+                     float* out) noexcept {                                                                  \
     decode_mlx<bits>(matrix, row, begin, count, out);                                                        \
   }
 ASSAY_DEFINE_MLX(mlx4, 4)

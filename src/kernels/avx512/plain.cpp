@@ -41,7 +41,7 @@ struct PlainTile {
   int64_t out_stride;
 
   template <int kRows, int kTokens>
-  void run(int64_t row, int64_t token) const {
+  void run(int64_t row, int64_t token) const noexcept {
     const int64_t cols = matrix.cols;
     const Bytes w = matrix.codes + row * matrix.codes_stride;
     const float* a = x + token * cols;
@@ -77,7 +77,7 @@ struct PlainTile {
 
 template <class F>
 void matmul(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const float* x, int64_t tokens,
-            float* out, int64_t out_stride) {
+            float* out, int64_t out_stride) noexcept {
   for_tiles<4>(PlainTile<F>{matrix, x, out, out_stride}, row_begin, row_end, tokens);
 }
 
@@ -107,7 +107,8 @@ ASSAY_INLINE void accumulate_tokens(const float* w, const float* x, int64_t x_st
 
 }  // namespace
 
-void decode_plain(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) {
+void decode_plain(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count,
+                  float* out) noexcept {
   const Bytes from = matrix.codes + row * matrix.codes_stride;
   if (matrix.layout == Layout::kF32)
     decode_numbers<F32>(from + 4 * begin, count, out);

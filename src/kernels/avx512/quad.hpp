@@ -103,7 +103,7 @@ struct FastTile {
 
   /// The last groups of a row that fill no quad, from zero-padded copies.
   template <int kRows, int kTokens>
-  void add_tail(int64_t row, int64_t token, int64_t groups, Sums<kRows, kTokens>& s) const {
+  void add_tail(int64_t row, int64_t token, int64_t groups, Sums<kRows, kTokens>& s) const noexcept {
     const int64_t begin = matrix.cols / 128 * 4;
     Quad w[kRows];
     for (int r = 0; r < kRows; ++r) {
@@ -130,7 +130,7 @@ struct FastTile {
   }
 
   template <int kRows, int kTokens>
-  void run(int64_t row, int64_t token) const {
+  void run(int64_t row, int64_t token) const noexcept {
     Sums<kRows, kTokens> s;
     for (int r = 0; r < kRows; ++r)
       for (int t = 0; t < kTokens; ++t) {
@@ -172,7 +172,7 @@ struct FastTile {
 
 template <class F>
 void fast(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
-          int64_t tokens, float* out, int64_t out_stride) {
+          int64_t tokens, float* out, int64_t out_stride) noexcept {
   for_tiles<2>(FastTile<F>{matrix, rows, out, out_stride}, row_begin, row_end, tokens);
 }
 
@@ -206,7 +206,7 @@ ASSAY_INLINE void decode_quad(const Quad& w, float* out) {
 }
 
 template <class F>
-void decode(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) {
+void decode(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept {
   constexpr int64_t kUnit = 128 * F::kQuads;
   int64_t e = 0;
   for (; e + kUnit <= count; e += kUnit) {
@@ -225,8 +225,9 @@ void decode(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t coun
 // One pair per format, each in the file that has the format.
 #define ASSAY_AVX512_FORMAT(name)                                                                            \
   void fast_##name(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows, \
-                   int64_t tokens, float* out, int64_t out_stride);                                          \
-  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out)
+                   int64_t tokens, float* out, int64_t out_stride) noexcept;                                 \
+  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count,                  \
+                     float* out) noexcept
 ASSAY_AVX512_FORMAT(q4_0);
 ASSAY_AVX512_FORMAT(q4_1);
 ASSAY_AVX512_FORMAT(q5_0);
@@ -243,10 +244,11 @@ ASSAY_AVX512_FORMAT(mlx_other);
 /// Defines the pair of a format whose type is F.
 #define ASSAY_DEFINE_FORMAT(name, F)                                                                         \
   void fast_##name(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows, \
-                   int64_t tokens, float* out, int64_t out_stride) {                                         \
+                   int64_t tokens, float* out, int64_t out_stride) noexcept {                                \
     fast<F>(matrix, row_begin, row_end, rows, tokens, out, out_stride);                                      \
   }                                                                                                          \
-  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) {    \
+  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count,                  \
+                     float* out) noexcept {                                                                  \
     decode<F>(matrix, row, begin, count, out);                                                               \
   }
 

@@ -168,8 +168,9 @@ void f16_from_f32(const float* x, int64_t n, uint16_t* out) {
       });
 }
 
-using Fast = void(const PackedMatrix&, int64_t, int64_t, const QuantizedRow*, int64_t, float*, int64_t);
-using Decode = void(const PackedMatrix&, int64_t, int64_t, int64_t, float*);
+using Fast = void(const PackedMatrix&, int64_t, int64_t, const QuantizedRow*, int64_t, float*,
+                  int64_t) noexcept;
+using Decode = void(const PackedMatrix&, int64_t, int64_t, int64_t, float*) noexcept;
 struct FormatLoops {
   Fast* fast;
   Decode* decode;
