@@ -5,10 +5,30 @@
 #include <cmath>
 
 #include "convert/version.hpp"
+#include "models/config_fields.hpp"
 #include "text/chat_template.hpp"
 #include "text/tokenizer.hpp"
 
 namespace assay {
+namespace {
+
+/// What the model's authors recommend for sampling; llama.cpp takes it as default (gguf-py metadata.py).
+void set_sampling(const nlohmann::json& generation, GgufMetadata& metadata) {
+  if (!generation.is_object()) return;
+  const ConfigFields fields(generation, "generation_config.json");
+  if (fields.has("top_k"))
+    metadata.set("general.sampling.top_k", GgufValue::i32(static_cast<int32_t>(fields.integer("top_k"))));
+  constexpr const char* kNumbers[][2] = {{"top_p", "top_p"},
+                                         {"min_p", "min_p"},
+                                         {"temperature", "temp"},
+                                         {"repetition_penalty", "penalty_repeat"}};
+  for (const auto& [key, name] : kNumbers)
+    if (fields.has(key))
+      metadata.set("general.sampling." + std::string(name),
+                   GgufValue::f32(static_cast<float>(fields.number(key))));
+}
+
+}  // namespace
 
 std::string size_label(uint64_t parameters) {
   double scaled = static_cast<double>(parameters);
@@ -38,6 +58,7 @@ GgufMetadata build_gguf_metadata(const ConversionSource& source, const Recipe& r
   GgufMetadata metadata;
   metadata.set("general.architecture", GgufValue::string(std::string(source.architecture().gguf_name)));
   metadata.set("general.type", GgufValue::string("model"));
+  set_sampling(source.generation_config(), metadata);
   metadata.set("general.name", GgufValue::string(source.name()));
   metadata.set("general.size_label", GgufValue::string(size_label(parameters)));
   metadata.set("general.quantized_by", GgufValue::string("assay " + std::string(kToolVersion)));

@@ -111,6 +111,10 @@ nlohmann::json mlx_config(const ConversionSource& source, const Plan& plan) {
     config.erase(key);
   config["tie_word_embeddings"] = source.model().tied_embeddings;
   spell_out_rope(config);
+  // mlx-lm lets the generation config's stop tokens win (utils.py, load_config).
+  const nlohmann::json& generation = source.generation_config();
+  if (generation.is_object() && generation.contains("eos_token_id") && !generation["eos_token_id"].is_null())
+    config["eos_token_id"] = generation["eos_token_id"];
   if (config.contains("dtype")) config["dtype"] = torch_name(plan.dtype);
   config["torch_dtype"] = torch_name(plan.dtype);
   if (plan.recipe.bits != 0) {

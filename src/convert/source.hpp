@@ -20,6 +20,8 @@ class ConversionSource {
   /// The directory's own name: "Llama-3.2-1B".
   const std::string& name() const noexcept { return name_; }
   const nlohmann::json& config() const noexcept { return directory_->config(); }
+  /// Null JSON when there is none.
+  const nlohmann::json& generation_config() const noexcept { return directory_->generation_config(); }
   const ModelConfig& model() const noexcept { return model_; }
   const Architecture& architecture() const noexcept { return *architecture_; }
   /// Null when only the configuration is there.

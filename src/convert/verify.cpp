@@ -1,0 +1,251 @@
+#include "convert/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/memory.hpp"
+#include "base/sha256.hpp"
+#include "convert/manifest.hpp"
+#include "convert/twins.hpp"
+#include "convert/verify_meaning.hpp"
+#include "convert/weight_check.hpp"
+#include "models/tensor_match.hpp"
+
+namespace assay {
+namespace {
+
+/// What the output says it was made by: its manifest entry, else its own file type or quantization.
+Recipe find_recipe(const ModelFile& output, const nlohmann::json& entry) {
+  if (entry.is_object() && entry.contains("recipe") && entry["recipe"].is_string())
+    return parse_recipe(entry["recipe"].get<std::string>());
+  if (const GgufFile* gguf = output.gguf()) {
+    const int64_t type = gguf->metadata().integer("general.file_type");
+    const std::string_view name = type < 0 ? "" : gguf_file_type_name(static_cast<uint32_t>(type));
+    return parse_recipe("gguf:" + (name.empty() ? std::to_string(type) : std::string(name)));
+  }
+  const nlohmann::json& config = output.directory()->config();
+  if (const auto settings = resolve_mlx_quantization(config, "", true)) {
+    if (settings->mode != "affine") return parse_recipe("mlx:" + settings->mode);
+    return parse_recipe(fmt::format("mlx:{}bit-g{}", settings->bits, settings->group_size));
+  }
+  const WeightKind kind = output.tensors().front().weight.format.kind;
+  return parse_recipe(kind == WeightKind::kF32   ? "mlx:f32"
+                      : kind == WeightKind::kF16 ? "mlx:f16"
+                                                 : "mlx:bf16");
+}
+
+class Verifier {
+ public:
+  Verifier(const std::filesystem::path& output, const std::filesystem::path& source, ThreadPool& pool,
+           Progress& progress)
+      : path_(output), source_(ConversionSource::open(source)), pool_(pool), progress_(progress) {
+    if (source_.file() == nullptr)
+      throw Error(Fault{"no weights", source.string(), "safetensors files", {}, {}});
+  }
+
+  Verification run() {
+    result_.path = path_;
+    check("no float twin", [this] { return check_twins(); });
+    check("opens", [this] { return check_opens(); });
+    std::swap(result_.checks.front(), result_.checks.back());
+    if (output_ == nullptr) return std::move(result_);
+    check("manifest", [this] { return check_manifest(); });
+    check("tensors", [this] { return check_tensors(); });
+    check("planned bytes", [this] { return check_bytes(); });
+    check("formats", [this] { return check_formats(); });
+    check_weights();
+    check("configuration", [this] { return compare_configurations(*output_, source_.model()); });
+    check("tokenizer", [this] { return compare_tokenizers(*output_, source_); });
+    return std::move(result_);
+  }
+
+ private:
+  /// `body` returns the detail of success and throws Error for a failure.
+  template <class Body>
+  void check(const char* name, Body body) {
+    try {
+      std::string detail = body();
+      result_.checks.push_back({name, true, std::move(detail)});
+    } catch (const Error& error) {
+      result_.checks.push_back({name, false, error.what()});
+    } catch (const nlohmann::json::exception&) {
+      result_.checks.push_back(
+          {name, false, std::string(kManifestName) + " lacks a member or has another type there"});
+    }
+  }
+
+  std::string check_twins() {
+    const std::vector<std::string> twins = find_float_twins(path_);
+    if (!twins.empty()) throw Error(Fault{"floats beside quantized weights", {}, {}, list_some(twins), {}});
+    return "no plain tensor or file repeats a quantized weight";
+  }
+
+  std::string check_opens() {
+    output_ = std::make_unique<ModelFile>(ModelFile::open(path_));
+    return fmt::format("{}, {} tensors, {}", container_name(output_->container()), output_->tensors().size(),
+                       format_bytes(output_->weight_bytes()));
+  }
+
+  std::string check_manifest() {
+    entry_ = find_manifest_entry(path_);
+    if (entry_.is_null()) return "no assay.json beside the output: nothing to compare hashes with";
+    const std::filesystem::path base = std::filesystem::is_directory(path_) ? path_ : path_.parent_path();
+    size_t count = 0;
+    for (const nlohmann::json& file : entry_.at("files")) {
+      const std::string name = file.at("name"), expected = file.at("sha256");
+      const std::string found = sha256_of_file(base / name);
+      if (found != expected)
+        throw Error(Fault{"file is not the one that was written", name, expected, found, {}});
+      ++count;
+    }
+    for (const nlohmann::json& file : entry_.at("source").at("files")) {
+      const std::string name = file.at("name"), expected = file.at("sha256");
+      const std::filesystem::path source = source_.path() / name;
+      const std::string found = std::filesystem::exists(source) ? sha256_of_file(source) : "no such file";
+      if (found != expected)
+        throw Error(Fault{"the output was made from another source", source.string(), expected, found, {}});
+    }
+    return fmt::format("SHA-256 of {} output files and of the source as recorded", count);
+  }
+
+  /// Planned once, when the first check needs it; throws the Error that kept it from being made.
+  const Plan& plan() {
+    if (!plan_) plan_ = std::make_unique<Plan>(make_plan(source_, find_recipe(*output_, entry_)));
+    return *plan_;
+  }
+
+  std::string check_tensors() {
+    std::vector<std::string> missing, extra;
+    std::set<std::pair<TensorRole, int>> known;
+    for (const TensorSlot& slot : tensor_slots(source_.architecture(), source_.model())) {
+      if (slot.role == TensorRole::kRopeFactors && output_->gguf() == nullptr) continue;
+      known.insert({slot.role, slot.layer});
+      const ModelTensor* tensor = output_->find(slot.role, slot.layer);
+      if (tensor == nullptr)
+        missing.push_back(slot.gguf_name);
+      else if (tensor->slot.shape != slot.shape)
+        throw Error(Fault{"shape differs from the source",
+                          tensor->stored_name,
+                          format_shape(slot.shape),
+                          format_shape(tensor->slot.shape),
+                          {}});
+    }
+    for (const ModelTensor& tensor : output_->tensors())
+      if (!known.contains({tensor.slot.role, tensor.slot.layer})) extra.push_back(tensor.stored_name);
+    if (!missing.empty()) throw Error(Fault{"source tensors are missing", {}, list_some(missing), {}, {}});
+    if (!extra.empty()) throw Error(Fault{"tensors the source does not have", {}, {}, list_some(extra), {}});
+    return fmt::format("all {} tensors of the source, and no other", known.size());
+  }
+
+  std::string check_bytes() {
+    if (output_->weight_bytes() != plan().weight_bytes)
+      throw Error(Fault{"weights have another size than planned",
+                        path_.string(),
+                        format_bytes(plan().weight_bytes),
+                        format_bytes(output_->weight_bytes()),
+                        {}});
+    if (entry_.is_null()) return fmt::format("{} of weights as planned", format_bytes(plan().weight_bytes));
+    for (const PlannedFile& file : plan().files) {
+      const std::filesystem::path path = std::filesystem::is_directory(path_) ? path_ / file.name : path_;
+      const uint64_t found = std::filesystem::file_size(path);
+      if (found != file.bytes)
+        throw Error(Fault{"file has another size than planned",
+                          path.string(),
+                          format_bytes(file.bytes),
+                          format_bytes(found),
+                          {}});
+    }
+    return fmt::format("{} in {} files, to the byte", format_bytes(plan().file_bytes()), plan().files.size());
+  }
+
+  std::string check_formats() {
+    std::vector<std::string> wrong;
+    for (const PlannedTensor& planned : plan().tensors) {
+      const ModelTensor* tensor = output_->find(planned.slot.role, planned.slot.layer);
+      if (tensor != nullptr && tensor->weight.format != planned.format)
+        wrong.push_back(fmt::format("{} is {}, not {}", tensor->stored_name,
+                                    format_name(tensor->weight.format), format_name(planned.format)));
+    }
+    if (!wrong.empty())
+      throw Error(Fault{"formats differ from " + plan().recipe.name, {}, {}, list_some(wrong), {}});
+    return fmt::format("every tensor as {} asks: {:.4f} bits per weight", plan().recipe.name,
+                       plan().bits_per_weight());
+  }
+
+  /// The two checks that read every weight share one pass.
+  void check_weights() {
+    std::vector<std::string> beyond, not_finite;
+    double worst = 0.0;
+    std::string worst_name, failure;
+    progress_.begin("comparing with the source", source_.file()->weight_bytes(), "B");
+    try {
+      const bool gguf = output_->gguf() != nullptr;
+      const std::optional<DType> cast = gguf ? std::nullopt : std::optional(plan().dtype);
+      for (const ModelTensor& tensor : output_->tensors()) {
+        const SourceWeight source = source_weight(*source_.file(), tensor.slot, gguf, cast);
+        if (source.rows() != tensor.weight.rows || source.cols() != tensor.weight.cols) continue;
+        const WeightCheck found = check_weight(tensor.weight, source, pool_);
+        if (found.beyond != 0)
+          beyond.push_back(fmt::format("{}: {} values from row {} on, up to {:.3g} times the bound",
+                                       tensor.stored_name, found.beyond, found.first_row, found.worst_ratio));
+        if (found.not_finite_row >= 0)
+          not_finite.push_back(fmt::format("{} row {}", tensor.stored_name, found.not_finite_row));
+        if (found.worst_ratio > worst) worst = found.worst_ratio, worst_name = tensor.stored_name;
+        progress_.advance(source.view().codes.size());
+        output_->release(tensor);
+        if (const ModelTensor* original = source_.file()->find(tensor.slot.role, tensor.slot.layer))
+          source_.file()->release(*original);
+      }
+    } catch (const Error& error) {
+      failure = error.what();
+    }
+    progress_.end();
+    report_weights(
+        "error bound", failure, "decoded weights lie beyond the format's error bound", beyond,
+        fmt::format("every weight; the largest deviation is {:.4f} of its bound ({})", worst, worst_name));
+    report_weights("finite", failure, "NaN or infinity in scales or values", not_finite,
+                   "no NaN, no infinity in any scale or value");
+  }
+
+  void report_weights(const char* name, const std::string& failure, const char* what,
+                      const std::vector<std::string>& faults, const std::string& detail) {
+    if (!failure.empty())
+      result_.checks.push_back({name, false, failure});
+    else if (!faults.empty())
+      result_.checks.push_back({name, false, std::string(what) + ": " + list_some(faults)});
+    else
+      result_.checks.push_back({name, true, detail});
+  }
+
+  const std::filesystem::path path_;
+  const ConversionSource source_;
+  ThreadPool& pool_;
+  Progress& progress_;
+  Verification result_;
+  std::unique_ptr<ModelFile> output_;
+  std::unique_ptr<Plan> plan_;
+  nlohmann::json entry_;
+};
+
+}  // namespace
+
+bool Verification::ok() const noexcept {
+  return std::all_of(checks.begin(), checks.end(), [](const Check& check) { return check.ok; });
+}
+
+Verification verify_output(const std::filesystem::path& output, const std::filesystem::path& source,
+                           ThreadPool& pool, Progress& progress) {
+  return Verifier(output, source, pool, progress).run();
+}
+
+nlohmann::json verification_json(const Verification& verification) {
+  nlohmann::json checks = nlohmann::json::array();
+  for (const Check& check : verification.checks)
+    checks.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
+  return {{"path", verification.path.string()}, {"ok", verification.ok()}, {"checks", std::move(checks)}};
+}
+
+}  // namespace assay

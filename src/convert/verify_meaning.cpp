@@ -1,0 +1,106 @@
+#include "convert/verify_meaning.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.hpp"
+#include "models/rope_config.hpp"
+#include "text/tokenizer.hpp"
+
+namespace assay {
+namespace {
+
+void expect_equal(const char* name, int64_t expected, int64_t found) {
+  if (expected != found)
+    throw Error(Fault{
+        "configuration differs from the source", name, std::to_string(expected), std::to_string(found), {}});
+}
+
+/// Equal after both went through F32, as GGUF stores them.
+void expect_close(const char* name, double expected, double found) {
+  if (static_cast<float>(expected) != static_cast<float>(found) &&
+      std::fabs(expected - found) > 1e-6 * std::fabs(expected))
+    throw Error(Fault{"configuration differs from the source",
+                      name,
+                      fmt::format("{}", expected),
+                      fmt::format("{}", found),
+                      {}});
+}
+
+/// The frequencies' divisors as numbers, however a container tells them.
+std::vector<float> rope_factors(const RopeConfig& rope) {
+  if (rope.scaling == RopeConfig::Scaling::kLlama3) return llama3_rope_factors(rope);
+  if (rope.scaling == RopeConfig::Scaling::kFactors) return rope.factors;
+  return {};
+}
+
+void compare_rope(const RopeConfig& output, const RopeConfig& source) {
+  using Scaling = RopeConfig::Scaling;
+  expect_close("rope base", source.base, output.base);
+  expect_equal("rotated dimensions", source.dim, output.dim);
+  const std::vector<float> expected = rope_factors(source), found = rope_factors(output);
+  expect_equal("rope factors", static_cast<int64_t>(expected.size()), static_cast<int64_t>(found.size()));
+  for (size_t i = 0; i < expected.size(); ++i)
+    expect_close("rope factors", static_cast<double>(expected[i]), static_cast<double>(found[i]));
+  if (!expected.empty() || source.scaling == Scaling::kDynamicNtk) return;
+  if (source.scaling != output.scaling)
+    throw Error(Fault{"configuration differs from the source", "rope scaling", {}, {}, {}});
+  expect_close("rope factor", source.factor, output.factor);
+  expect_close("rope attention factor", rope_attention_factor(source), rope_attention_factor(output));
+}
+
+constexpr std::string_view kSamples[] = {
+    "Once upon a time, there was a little girl named Lily.",
+    "  two  spaces,\n\nnew lines\tand a tab; 1234567 numbers, can't, I'LL",
+    "Grüße aus Köln — naïve café, 東京 и Москва, 👩‍👩‍👧 end",
+    "for (int i = 0; i < n; ++i) { sum += x[i] * y[i]; }",
+};
+
+}  // namespace
+
+std::string compare_configurations(const ModelFile& output, const ModelConfig& source) {
+  const ModelConfig& found = output.config();
+  const std::string_view expected_name = architecture_named(source.architecture).gguf_name;
+  if (architecture_named(found.architecture).gguf_name != expected_name)
+    throw Error(Fault{"configuration differs from the source",
+                      "architecture",
+                      source.architecture,
+                      found.architecture,
+                      {}});
+  expect_equal("layers", source.n_layers, found.n_layers);
+  expect_equal("hidden size", source.hidden_dim, found.hidden_dim);
+  expect_equal("heads", source.n_heads, found.n_heads);
+  expect_equal("key-value heads", source.n_kv_heads, found.n_kv_heads);
+  expect_equal("head size", source.head_dim, found.head_dim);
+  expect_equal("feed-forward size", source.ffn_dim, found.ffn_dim);
+  expect_equal("vocabulary", source.vocab_size, found.vocab_size);
+  expect_equal("context", source.max_context, found.max_context);
+  expect_equal("tied embeddings", source.tied_embeddings, found.tied_embeddings);
+  expect_close("norm epsilon", source.norm_eps, found.norm_eps);
+  compare_rope(found.rope, source.rope);
+  return fmt::format("{}: {} layers, hidden {}, {}/{} heads, vocabulary {}, context {}", source.architecture,
+                     source.n_layers, source.hidden_dim, source.n_heads, source.n_kv_heads, source.vocab_size,
+                     source.max_context);
+}
+
+std::string compare_tokenizers(const ModelFile& output, const ConversionSource& source) {
+  const Tokenizer expected = Tokenizer::from_directory(source.path());
+  const Tokenizer found = output.gguf() != nullptr ? Tokenizer::from_gguf(output.gguf()->metadata())
+                                                   : Tokenizer::from_directory(output.path());
+  size_t ids = 0;
+  for (const std::string_view sample : kSamples) {
+    const std::vector<TokenId> a = expected.encode(sample), b = found.encode(sample);
+    const auto joined = [](const std::vector<TokenId>& list) {
+      return fmt::format("{}",
+                         fmt::join(list.begin(), list.begin() + std::min<size_t>(list.size(), 12), " "));
+    };
+    if (a != b)
+      throw Error(Fault{
+          "the tokenizers disagree", fmt::format("\"{}\"", sample.substr(0, 40)), joined(a), joined(b), {}});
+    ids += a.size();
+  }
+  return fmt::format("same {} ids for {} sample texts", ids, std::size(kSamples));
+}
+
+}  // namespace assay
