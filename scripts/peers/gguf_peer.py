@@ -1,0 +1,62 @@
+"""gguf-py as judge: it reads our files and decodes their tensors to our values, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from gguf import GGUFReader
+from gguf.quants import dequantize
+
+from assay_cli import Assay
+from bits import unequal_bits
+from findings import Findings
+
+
+def tensor_types(path: Path) -> dict[str, str]:
+    return {t.name: t.tensor_type.name for t in GGUFReader(path).tensors}
+
+
+def decode(tensor) -> np.ndarray:
+    """Values as f32. Every block type of ours has products that f32 holds exactly, or one rounding at the
+    end, so the order of operations cannot matter and equality of all bits is the right demand."""
+    return dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+
+
+def compare_decoding(assay: Assay, ours: Path, read_by_peer: Path, subject: str, findings: Findings) -> None:
+    """All tensors of `ours` by assay against `read_by_peer` by gguf-py (the same file, unless an error is planted)."""
+    with findings.attempt(subject, "gguf-py decodes to the same values"):
+        wrong, total, tensors = 0, 0, 0
+        for tensor in GGUFReader(read_by_peer).tensors:
+            values = assay.decoded(ours, tensor.name)
+            wrong += unequal_bits(values, decode(tensor))
+            total += values.size
+            tensors += 1
+        findings.add(subject, "gguf-py decodes to the same values",
+                     f"{wrong} of {total:,} values in {tensors} tensors differ", "0", wrong == 0 and tensors > 0)
+
+
+def compare_tensor_bytes(ours: Path, theirs: Path, subject: str, findings: Findings, demand: bool) -> None:
+    """Bytes of each tensor in our file against a peer's file of the same recipe. Without `demand` the count is
+    recorded and only the formats must match: searches may legitimately find different codes."""
+    check = "same formats and bytes as llama-quantize" if demand else "same formats as llama-quantize"
+    with findings.attempt(subject, check):
+        a = {t.name: t for t in GGUFReader(ours).tensors}
+        b = {t.name: t for t in GGUFReader(theirs).tensors}
+        formats = a.keys() == b.keys() and all(a[n].tensor_type == b[n].tensor_type for n in a)
+        same = sum(n in b and np.array_equal(a[n].data, b[n].data) for n in a)
+        ok = formats and (same == len(a) or not demand)
+        findings.add(subject, check, f"{same} of {len(b)} tensors byte-equal, formats {'equal' if formats else 'differ'}",
+                     "all" if demand else "formats", ok)
+
+
+def compare_metadata(ours: Path, theirs: Path, subject: str, findings: Findings) -> None:
+    """What decides how llama.cpp runs a file: every `<architecture>.*` and `tokenizer.*` key of the converter's
+    file is in ours with the same value. Descriptive `general.*` keys are free."""
+    check = "same model and tokenizer metadata"
+    with findings.attempt(subject, check):
+        a, b = ({key: field.contents() for key, field in GGUFReader(path).fields.items()} for path in (ours, theirs))
+        wanted = [key for key in b if not key.startswith(("GGUF.", "general."))]
+        different = [key for key in wanted if key not in a or a[key] != b[key]]
+        text = f"{len(wanted) - len(different)} of {len(wanted)} keys equal" + "".join(f", not {k}" for k in different)
+        findings.add(subject, check, text, "all", not different)
