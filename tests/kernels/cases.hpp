@@ -119,7 +119,8 @@ class RandomWeight {
   }
 
   static float draw_scale(Draw draw, Rng& rng) {
-    if (draw == Draw::kOrdinary) return static_cast<float>(0.02 * rng.normal());
+    if (draw == Draw::kOrdinary)
+      return static_cast<float>((rng.below(2) == 0 ? 0.02 : -0.02) * (0.5 + rng.uniform()));
     return float_from_f16(static_cast<uint16_t>(rng.below(0x7c00) | rng.below(2) << 15));
   }
 
