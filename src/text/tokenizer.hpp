@@ -89,11 +89,13 @@ class StreamDecoder {
   std::string flush();
 
  private:
+  std::string take(bool at_end);
+
   const Tokenizer& tokenizer_;
   bool skip_special_;
-  std::vector<TokenId> ids_;
-  size_t emitted_bytes_ = 0;
-  size_t window_start_ = 0;
+  bool at_start_ = true;      ///< nothing has been decoded yet
+  std::vector<TokenId> ids_;  ///< seen, and not yet decoded
+  std::string pending_;       ///< the beginning of a character whose last bytes are still to come
 };
 
 }  // namespace assay
