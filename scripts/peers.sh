@@ -27,22 +27,11 @@ DIR=${DIR:-$ROOT/build/peers}
 mkdir -p "$DIR"
 DIR=$(cd "$DIR" && pwd)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+# shellcheck source-path=SCRIPTDIR source=setup.sh
+source "$ROOT/scripts/setup.sh"
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'peers.sh: %s\n' "$*" >&2; exit 1; }
-
-install_packages() {
-  local sudo=
-  command -v apt-get > /dev/null || die "needs $* and knows only apt to install them; install them by hand"
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo > /dev/null || die "needs $*: run 'apt-get install $*' as root"
-    sudo=sudo
-  fi
-  say "installing $*"
-  $sudo apt-get update -q > "$DIR/apt.log" 2>&1 || true
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" \
-    >> "$DIR/apt.log" 2>&1 || die "apt-get install $* failed: see $DIR/apt.log"
-}
 
 # Packages are installed only where a probe says that something is missing.
 ensure_system() {
@@ -54,7 +43,7 @@ ensure_system() {
     command -v g++ > /dev/null || missing+=(g++)
     command -v ninja > /dev/null || missing+=(ninja-build)
   fi
-  if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi
+  if [ ${#missing[@]} -gt 0 ]; then assay_install "${missing[@]}" >&2; fi
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     die "needs Python 3.10 or later (mlx has no wheel for $(python3 --version))"
 }
@@ -69,15 +58,10 @@ assay_binary() {
 
 build_assay() {
   [ -z "${ASSAY:-}" ] || die "ASSAY=$ASSAY is not an executable file"
-  local libraries=(g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev
-    libpcre2-dev libutf8proc-dev libzip-dev)
-  local package
-  for package in "${libraries[@]}"; do
-    dpkg -s "$package" > /dev/null 2>&1 || { install_packages "${libraries[@]}"; break; }
-  done
+  assay_install "${assay_packages[@]}" >&2
   say "building assay"
-  (cd "$ROOT" && cmake --preset release -DASSAY_TESTS=OFF && cmake --build --preset release --target assay) \
-    > "$DIR/assay-build.log" 2>&1 || die "the build of assay failed: see $DIR/assay-build.log"
+  (cd "$ROOT" && assay_build release -DASSAY_TESTS=OFF) > "$DIR/assay-build.log" 2>&1 ||
+    die "the build of assay failed: see $DIR/assay-build.log"
 }
 
 ensure_wheels() {

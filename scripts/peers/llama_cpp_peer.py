@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import re
 import subprocess
@@ -138,7 +137,3 @@ def float32_logits(llama: LlamaCpp, decoded: Path, ids: list[int]) -> tuple[np.n
         base = session.logits(ids)
     with llama.open(decoded, f32_cache=True, flash=False, batched=False) as session:
         return base, [session.logits(ids)]
-
-
-def log_ratio(a: float, b: float) -> float:
-    return abs(math.log(a) - math.log(b))

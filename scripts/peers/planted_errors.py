@@ -48,7 +48,7 @@ def mlx_with_error(source: Path, target: Path) -> Path:
 
 def must_object(label: str, compare, findings: Findings) -> None:
     """Runs `compare(Findings)` on a planted error; the finding is that it failed by comparing, not by crashing."""
-    inner = Findings()
+    inner = Findings(silent=True)
     compare(inner)
     failed = inner.failed()
     ran = [row for row in failed if row.bound != "runs"]
