@@ -86,6 +86,7 @@ double largest_packable(const WeightFormat& format) {
 }
 
 class BoundTest : public testing::TestWithParam<WeightFormat> {};
+class CodesTest : public testing::TestWithParam<WeightFormat> {};
 
 TEST_P(BoundTest, HoldsForEveryPacking) {
   const WeightFormat format = GetParam();
@@ -104,9 +105,8 @@ TEST_P(BoundTest, HoldsForEveryPacking) {
 }
 
 // A bound that is never nearly reached would excuse errors.
-TEST_P(BoundTest, IsTight) {
+TEST_P(CodesTest, IsTight) {
   const WeightFormat format = GetParam();
-  if (!is_quantized(format)) GTEST_SKIP() << "plain numbers";
   const Row source = normal_values(3, kCols, 0.02);
   const Packed packed = pack(format, source);
   const Row values = unpack(format, packed, kCols);
@@ -121,14 +121,13 @@ TEST_P(BoundTest, IsTight) {
 /// Adds `delta` to code i of a row, in place; false when the code would leave its range.
 bool move_code(const WeightFormat& format, Packed& packed, int64_t i, int delta);
 
-TEST_P(BoundTest, CatchesCodesThatAreOff) {
+TEST_P(CodesTest, CatchesCodesThatAreOff) {
   const WeightFormat format = GetParam();
-  if (!is_quantized(format)) GTEST_SKIP() << "plain numbers";
   const Row source = normal_values(5, kCols, 0.02);
   const Packed correct = pack(format, source);
   ASSERT_EQ(count_violations(format, source, correct), 0);
   int moved[3] = {}, caught[3] = {};
-  for (int64_t i = 0; i < kCols; ++i) {
+  for (int64_t i = 0; i < kCols; i += 3) {
     for (const int delta : {-2, -1, 1, 2}) {
       Packed wrong = correct;
       if (!move_code(format, wrong, i, delta)) continue;
@@ -136,7 +135,7 @@ TEST_P(BoundTest, CatchesCodesThatAreOff) {
       caught[std::abs(delta)] += count_violations(format, source, wrong) > 0;
     }
   }
-  ASSERT_GT(moved[1], kCols);
+  ASSERT_GT(moved[1], kCols / 3);
   // A code one step off errs between half a step and one and a half; the bound is half a step plus the
   // rounding of the scales. A bf16 scale is rounded by up to 2^-8 of itself, at code 255 a whole step, so
   // some steps of the widest codes cannot be told from rounding.
@@ -152,9 +151,8 @@ TEST_P(BoundTest, CatchesRowsOfOthers) {
   EXPECT_GT(count_violations(format, source, pack(format, other)), kCols / 4);
 }
 
-TEST_P(BoundTest, CatchesDamagedScales) {
+TEST_P(CodesTest, CatchesDamagedScales) {
   const WeightFormat format = GetParam();
-  if (!is_quantized(format)) GTEST_SKIP() << "plain numbers";
   const Row source = normal_values(12, kCols, 0.02);
   Packed zeroed = pack(format, source);
   if (format.kind == WeightKind::kMlxAffine) {
@@ -174,9 +172,8 @@ TEST_P(BoundTest, CatchesDamagedScales) {
   EXPECT_GT(count_violations(format, source, shuffled), block_length(format) / 3) << "blocks exchanged";
 }
 
-TEST_P(BoundTest, CatchesReversedNibbles) {
+TEST_P(CodesTest, CatchesReversedNibbles) {
   const WeightFormat format = GetParam();
-  if (!is_quantized(format)) GTEST_SKIP() << "plain numbers";
   const Row source = normal_values(13, kCols, 0.02);
   Packed wrong = pack(format, source);
   for (size_t i = wrong.codes.size() / 4; i < wrong.codes.size() / 2; ++i) {
@@ -204,6 +201,8 @@ TEST_P(BoundTest, NonFiniteInputIsReportedAndDefined) {
   EXPECT_FALSE(format_ops(format).is_finite(format, overflow.row(), kCols)) << "scales beyond f16";
 }
 
+INSTANTIATE_TEST_SUITE_P(Formats, CodesTest, testing::ValuesIn(quantized_formats()),
+                         [](const auto& tested) { return case_name(tested.param); });
 INSTANTIATE_TEST_SUITE_P(Formats, BoundTest, testing::ValuesIn(writable_formats()),
                          [](const auto& tested) { return case_name(tested.param); });
 

@@ -40,6 +40,29 @@ inline std::vector<WeightFormat> writable_formats() {
   return formats;
 }
 
+/// Those of them whose values are codes.
+inline std::vector<WeightFormat> quantized_formats() {
+  std::vector<WeightFormat> formats = writable_formats();
+  std::erase_if(formats, [](const WeightFormat& f) { return !is_quantized(f); });
+  return formats;
+}
+
+/// ggml's formats, whose packing repeats itself; MLX derives its scale from extremes it may have clamped.
+inline std::vector<WeightFormat> repeatable_formats() {
+  std::vector<WeightFormat> formats = writable_formats();
+  std::erase_if(formats, [](const WeightFormat& f) { return f.kind == WeightKind::kMlxAffine; });
+  return formats;
+}
+
+/// Those that weigh errors by importance.
+inline std::vector<WeightFormat> searched_formats() {
+  std::vector<WeightFormat> formats = quantized_formats();
+  std::erase_if(formats, [](const WeightFormat& f) {
+    return f.kind == WeightKind::kMlxAffine || f.kind == WeightKind::kQ8_0;
+  });
+  return formats;
+}
+
 /// A name that is unique and fits a test's.
 inline std::string case_name(const WeightFormat& format) {
   std::string name = format_name(format);

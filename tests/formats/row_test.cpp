@@ -11,13 +11,13 @@ namespace assay::test {
 namespace {
 
 class RowTest : public testing::TestWithParam<WeightFormat> {};
+class RepeatTest : public testing::TestWithParam<WeightFormat> {};
+class ImportanceTest : public testing::TestWithParam<WeightFormat> {};
 
 // Plain numbers and the formats whose largest value lies on the grid reproduce what they have packed before.
-// Mins stored beside scales, and searches, move a little. MLX promises nothing of the kind: its rule derives
-// the scale from extremes that it may have clamped.
-TEST_P(RowTest, PackingAgainChangesNothing) {
+// Mins stored beside scales, and searches, move a little.
+TEST_P(RepeatTest, PackingAgainChangesNothing) {
   const WeightFormat format = GetParam();
-  if (format.kind == WeightKind::kMlxAffine) GTEST_SKIP() << "not promised by MLX's rule";
   const int64_t cols = 1024;
   const std::vector<float> source = normal_values(21, cols, 0.02);
   const std::vector<float> once = unpack(format, pack(format, source), cols);
@@ -81,11 +81,8 @@ TEST_P(RowTest, BlocksDoNotDependOnTheirNeighbours) {
   EXPECT_EQ(whole, joined);
 }
 
-TEST_P(RowTest, ImportanceLowersTheWeightedError) {
+TEST_P(ImportanceTest, LowersTheWeightedError) {
   const WeightFormat format = GetParam();
-  if (!is_quantized(format) || format.kind == WeightKind::kQ8_0 || format.kind == WeightKind::kMlxAffine) {
-    GTEST_SKIP() << "importance is ignored";
-  }
   const int64_t cols = 2048;
   const std::vector<float> source = normal_values(25, cols, 0.02);
   Rng rng(26);
@@ -102,6 +99,10 @@ TEST_P(RowTest, ImportanceLowersTheWeightedError) {
   EXPECT_LT(weighted_error(importance.data()), weighted_error(nullptr) * 0.99);
 }
 
+INSTANTIATE_TEST_SUITE_P(Formats, RepeatTest, testing::ValuesIn(repeatable_formats()),
+                         [](const auto& tested) { return case_name(tested.param); });
+INSTANTIATE_TEST_SUITE_P(Formats, ImportanceTest, testing::ValuesIn(searched_formats()),
+                         [](const auto& tested) { return case_name(tested.param); });
 INSTANTIATE_TEST_SUITE_P(Formats, RowTest, testing::ValuesIn(writable_formats()),
                          [](const auto& tested) { return case_name(tested.param); });
 
