@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "text/json_fields.hpp"
@@ -25,8 +26,25 @@ Vocabulary read_vocabulary(const json& model, const std::string& where) {
   return Vocabulary(std::move(entries), where);
 }
 
+/// Splits "a b". Where a piece holds a space itself, the one way is taken that leaves pieces of the
+/// vocabulary on both sides and makes one.
+std::optional<Bpe::Merge> split_merge(const std::string& line, const Vocabulary& vocabulary) {
+  std::optional<Bpe::Merge> merge;
+  const bool simple = std::count(line.begin(), line.end(), ' ') == 1;
+  for (size_t at = line.find(' '); at != std::string::npos; at = line.find(' ', at + 1)) {
+    Bpe::Merge candidate{line.substr(0, at), line.substr(at + 1)};
+    const bool known = simple || (vocabulary.find(candidate.left) && vocabulary.find(candidate.right) &&
+                                  vocabulary.find(candidate.left + candidate.right));
+    if (!known) continue;
+    if (merge) return std::nullopt;
+    merge = std::move(candidate);
+  }
+  return merge;
+}
+
 /// "a b", or ["a", "b"] since pieces may hold spaces.
-std::vector<Bpe::Merge> read_merges(const json& model, const std::string& where) {
+std::vector<Bpe::Merge> read_merges(const json& model, const Vocabulary& vocabulary,
+                                    const std::string& where) {
   const json& list = array_field(model, "merges", where);
   std::vector<Bpe::Merge> merges;
   merges.reserve(list.size());
@@ -36,14 +54,14 @@ std::vector<Bpe::Merge> read_merges(const json& model, const std::string& where)
       continue;
     }
     const std::string* line = entry.get_ptr<const std::string*>();
-    const size_t space = line != nullptr ? line->find(' ') : std::string::npos;
-    if (space == std::string::npos || line->find(' ', space + 1) != std::string::npos)
+    auto merge = line != nullptr ? split_merge(*line, vocabulary) : std::nullopt;
+    if (!merge)
       throw Error({fmt::format("merge {} is not a pair of pieces", merges.size()),
                    where,
                    {},
                    entry.dump().substr(0, 60),
                    {}});
-    merges.push_back({line->substr(0, space), line->substr(space + 1)});
+    merges.push_back(std::move(*merge));
   }
   return merges;
 }
@@ -58,8 +76,9 @@ void load_bpe(const json& model, const std::string& where, Pipeline& pipeline) {
   options.byte_fallback = bool_field(model, "byte_fallback", false, where);
   options.ignore_merges = bool_field(model, "ignore_merges", false, where);
   pipeline.vocabulary = read_vocabulary(model, where);
-  pipeline.subword.emplace<Bpe>(pipeline.vocabulary, std::move(options), read_merges(model, where),
-                                Bpe::Duplicates::kLastWins, where);
+  pipeline.subword.emplace<Bpe>(pipeline.vocabulary, std::move(options),
+                                read_merges(model, pipeline.vocabulary, where), Bpe::Duplicates::kLastWins,
+                                where);
 }
 
 void load_wordpiece(const json& model, const std::string& where, Pipeline& pipeline) {

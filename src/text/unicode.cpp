@@ -179,7 +179,7 @@ bool is_nonspacing_mark(char32_t c) noexcept {
 }
 bool is_other(char32_t c) noexcept {
   const auto k = category(c);
-  return k == UTF8PROC_CATEGORY_CN || (k >= UTF8PROC_CATEGORY_CC && k <= UTF8PROC_CATEGORY_CO);
+  return k >= UTF8PROC_CATEGORY_CC && k <= UTF8PROC_CATEGORY_CO;
 }
 
 bool is_ascii_punctuation(char32_t c) noexcept {

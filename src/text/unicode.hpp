@@ -32,7 +32,7 @@ bool is_punctuation(char32_t c) noexcept;      ///< P*
 bool is_symbol(char32_t c) noexcept;           ///< S*
 bool is_mark(char32_t c) noexcept;             ///< M*
 bool is_nonspacing_mark(char32_t c) noexcept;  ///< Mn
-bool is_other(char32_t c) noexcept;            ///< C*: control, format, surrogate, private, unassigned
+bool is_other(char32_t c) noexcept;            ///< Cc, Cf, Cs, Co; not what is unassigned
 bool is_ascii_punctuation(char32_t c) noexcept;
 /// The blocks that BERT separates character by character (Google's BERT, tokenization.py, with the start of
 /// extension E as Hugging Face has it: 0x2B920).
