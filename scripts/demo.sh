@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds assay and shows the whole of it on the trained model that this repository carries: four quantized
+# files, the proof that they are quantized, what they weigh, how far they drifted, how fast they run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/setup.sh
+
+assay_install "${assay_packages[@]}"
+echo "building (a few minutes the first time)…"
+assay_build release -DASSAY_TESTS=OFF
+
+model=$(dirname "$(ls -d models/*/config.json | head -1)")
+out=build/demo
+rm -rf "$out"
+
+echo
+echo "$model, quantized four ways into $out:"
+build/release/assay compare "$model" \
+  --to mlx:8bit,mlx:4bit,gguf:Q8_0,gguf:Q4_K_M -o "$out" \
+  --text "$model/heldout.txt" --prompt "The compiler" --prompt "ROMEO:"
+
+cat <<MESSAGE
+
+What to try next:
+  build/release/assay inspect $out/mlx-4bit
+  build/release/assay verify $out/mlx-4bit --against $model
+  build/release/assay chat $out/mlx-4bit
+MESSAGE

@@ -1,0 +1,109 @@
+#include "convert/inspect.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "base/memory.hpp"
+#include "cli/options.hpp"
+#include "cli/verb.hpp"
+#include "formats/format.hpp"
+#include "models/model_file.hpp"
+#include "report/table.hpp"
+
+namespace assay {
+namespace {
+
+struct Options {
+  std::string path, expect, dump, output;
+  bool tensors = false, json = false;
+};
+
+void print_inspection(const Inspection& inspection, bool with_tensors) {
+  fmt::print("{}\n", inspection.path.string());
+  fmt::print("{}{}{}\n", inspection.container, inspection.architecture.empty() ? "" : " · ",
+             inspection.architecture);
+  fmt::print("{} parameters in {}, {:.4f} bits per weight\n", format_count(inspection.parameters),
+             format_bytes(inspection.bytes), inspection.bits_per_weight());
+  fmt::print("declares {}\n\n", inspection.declared.empty() ? "nothing" : inspection.declared.dump());
+  Table formats({"format", "tensors", "parameters", "bytes"});
+  for (const auto& [name, totals] : inspection.formats())
+    formats.add_row(
+        {name, format_count(totals.tensors), format_count(totals.parameters), format_count(totals.bytes)});
+  fmt::print("{}\n", formats.to_text());
+  if (with_tensors) {
+    Table table({"tensor", "shape", "format", "bytes", "bits/weight", "note"});
+    for (const InspectedTensor& tensor : inspection.tensors)
+      table.add_row({tensor.name, format_shape(tensor.shape), tensor.format, format_count(tensor.bytes),
+                     fmt::format("{:.4g}", tensor.bits_per_weight()), tensor.suspicion});
+    fmt::print("{}\n", table.to_text());
+  }
+  fmt::print("verdict: {}\n", verdict_name(inspection.verdict));
+  for (const std::string& reason : inspection.reasons) fmt::print("  because {}\n", reason);
+  for (const std::string& observation : inspection.observations) fmt::print("  note: {}\n", observation);
+}
+
+/// Writes one tensor decoded to f32, row after row: what other tools' decoders are compared with.
+void dump_tensor(const Options& options) {
+  const ModelFile model = ModelFile::open(expand_path(options.path));
+  const auto& tensors = model.tensors();
+  const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const ModelTensor& tensor) {
+    return tensor.stored_name == options.dump || tensor.slot.hf_name == options.dump;
+  });
+  if (found == tensors.end())
+    throw Error({"no such tensor", options.path, {}, options.dump, "assay inspect --tensors lists them"});
+  const WeightView& weight = found->weight;
+  const FormatOps& ops = format_ops(weight.format);
+  AtomicFile file(expand_path(options.output), true);
+  std::vector<float> row(static_cast<size_t>(weight.cols));
+  for (int64_t r = 0; r < weight.rows; ++r) {
+    ops.dequantize_row(weight.format, packed_row(weight, r), weight.cols, row.data());
+    file.write(std::as_bytes(std::span(row)));
+  }
+  file.commit();
+}
+
+int run_inspect(const Options& options) {
+  if (options.dump.empty() != options.output.empty())
+    throw UsageError("--dump NAME and -o FILE belong together");
+  if (!options.dump.empty()) {
+    dump_tensor(options);
+    return 0;
+  }
+  const std::optional<Verdict> expected =
+      options.expect.empty() ? std::nullopt : std::optional(parse_verdict(options.expect));
+  const Inspection inspection = inspect_path(expand_path(options.path));
+  if (options.json) {
+    print_json(nlohmann::ordered_json(inspection_json(inspection)));
+  } else {
+    print_inspection(inspection, options.tensors);
+  }
+  if (!expected || *expected == inspection.verdict) return 0;
+  throw Error({"the verdict is another", options.path, std::string(verdict_name(*expected)),
+               std::string(verdict_name(inspection.verdict)),
+               inspection.reasons.empty() ? "" : inspection.reasons.front()});
+}
+
+}  // namespace
+
+RunVerb declare_inspect(CLI::App& command) {
+  auto options = std::make_shared<Options>();
+  command.add_option("path", options->path, "safetensors, GGUF or npz file, checkpoint or MLX directory")
+      ->required();
+  command.add_flag("--tensors", options->tensors, "list every tensor");
+  command.add_option("--expect", options->expect,
+                     "fail unless the verdict is quantized, unquantized, mixed or fake");
+  command.add_option("--dump", options->dump, "decode this tensor to raw little-endian f32 (with -o)");
+  command.add_option("-o,--output", options->output, "file for --dump");
+  command.add_flag("--json", options->json, "print one JSON document");
+  add_examples(command,
+               "  assay inspect out/mlx-4bit\n"
+               "  assay inspect model-q4.gguf --expect quantized\n"
+               "  assay inspect weights.npz --json\n"
+               "  assay inspect model.gguf --dump blk.0.attn_q.weight -o q.f32");
+  return [options] { return run_inspect(*options); };
+}
+
+}  // namespace assay
