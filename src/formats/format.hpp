@@ -14,7 +14,9 @@ struct FormatOps {
   WeightKind kind;
 
   /// Packs `cols` floats. `importance` is null or holds one non-negative weight per column, which searches
-  /// use to weigh errors. Null where the format can be read but not written.
+  /// use to weigh errors. Null where the format can be read but not written. There is no error to return:
+  /// callers check that the source is finite. For NaN, infinity and values whose scale overflows its type the
+  /// bytes are defined; infinity and overflow show in is_finite().
   void (*quantize_row)(const WeightFormat& format, const float* source, int64_t cols, const float* importance,
                        PackedRowOut out);
 
@@ -22,8 +24,11 @@ struct FormatOps {
   void (*dequantize_row)(const WeightFormat& format, PackedRow row, int64_t cols, float* out);
 
   /// bound[i] >= |dequantized - source| for every correct packing of `source` into this row's scales: half
-  /// a step, plus clamping, plus the rounding of stored scales. Derived in the comment at each definition.
-  /// `verify` fails when a code lies beyond it.
+  /// a step, plus clamping, plus the rounding of stored scales. Derived in the comment at each definition
+  /// and told in docs/formats.md. Holds for everything quantize_row writes and for ggml's and MLX's own
+  /// packings; not for codes that llama.cpp left as its search by importance found them (Q4_0 to Q5_1), nor
+  /// for blocks of which such a search gave up more than half the range. `verify` fails when a code lies
+  /// beyond it.
   void (*error_bound)(const WeightFormat& format, const float* source, PackedRow row, int64_t cols,
                       float* bound);
 

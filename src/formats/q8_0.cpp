@@ -25,9 +25,7 @@ struct Q8_0 {
     for (int i = 0; i < kLen; ++i) {
       // A subnormal scale makes the inverse infinite, hence the clamp.
       const float scaled = clamp_code(x[i] * inverse, -127.0f, 127.0f);
-      const int truncated = static_cast<int>(scaled);
-      const float rest = scaled - static_cast<float>(truncated);
-      block.codes[i] = static_cast<int8_t>(truncated + (rest >= 0.5f) - (rest <= -0.5f));
+      block.codes[i] = static_cast<int8_t>(round_away(scaled));
     }
   }
 

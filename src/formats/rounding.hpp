@@ -1,5 +1,6 @@
 #pragma once
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 namespace assay {
@@ -10,6 +11,12 @@ namespace assay {
 inline float round_even(float value) noexcept {
   constexpr float kShift = 12582912.0f;
   return (value + kShift) - kShift;
+}
+
+/// Rounds to the nearest integer, ties away from zero, like std::round, for |value| < 2^22: the largest float
+/// below a half, added with the sign of the value, carries exactly those that round away.
+inline int round_away(float value) noexcept {
+  return static_cast<int>(value + std::copysign(0x1.fffffep-2f, value));
 }
 
 /// max(low, min(high, value)); NaN gives low. Written so that a later cast to an integer is always defined.
