@@ -8,10 +8,6 @@
 namespace assay {
 namespace {
 
-/// Columns decoded at a time: a multiple of every block length, small enough that the decoded weights and
-/// 32 tokens' activations stay in the first-level cache.
-constexpr int64_t kChunk = 256;
-constexpr int64_t kTokenTile = 32;
 constexpr int kLanes = scalar::kLanes;
 
 ScaleType scale_type_of(DType type) noexcept {
@@ -63,26 +59,36 @@ void decode_activations(const QuantizedRow& row, int64_t cols, int64_t begin, in
   }
 }
 
-/// dot(row, token) for up to kTokenTile tokens; `load_x(begin, count)` gives the activations' columns as
-/// {pointer, stride between tokens}.
-template <class LoadX>
-void dot_tokens(const RowDecoder& decoder, int64_t row, int64_t tokens, LoadX load_x, float* out,
-                int64_t out_stride) {
-  alignas(64) float w[kChunk];
-  alignas(64) float lanes[kTokenTile * kLanes] = {};
-  for (int64_t begin = 0; begin < decoder.weight.cols; begin += kChunk) {
-    const int64_t count = std::min(kChunk, decoder.weight.cols - begin);
-    decoder.decode(row, begin, count, w);
-    const auto [x, stride] = load_x(begin, count);
-    decoder.isa.accumulate(w, x, stride, tokens, count, lanes);
-  }
-  for (int64_t t = 0; t < tokens; ++t) out[t * out_stride + row] = scalar::reduce_lanes(lanes + kLanes * t);
-}
-
 struct Columns {
   const float* x;
-  int64_t stride;
+  int64_t stride;  ///< between tokens
 };
+
+/// dot(row, token) for up to kDecodedRows rows and kTokenTile tokens; load_x(begin, count) gives the Columns.
+/// Rows that the last tile lacks count as zeros and are left out of the result.
+template <class LoadX>
+void dot_tile(const RowDecoder& decoder, int64_t row, int64_t rows, int64_t tokens, LoadX load_x, float* out,
+              int64_t out_stride) {
+  alignas(64) float w[kDecodedRows * kDecodedStride] = {};
+  alignas(64) float lanes[kDecodedRows * kTokenTile * kLanes] = {};
+  for (int64_t begin = 0; begin < decoder.weight.cols; begin += kDecodedStride) {
+    const int64_t count = std::min(kDecodedStride, decoder.weight.cols - begin);
+    for (int64_t r = 0; r < rows; ++r) decoder.decode(row + r, begin, count, w + kDecodedStride * r);
+    const Columns columns = load_x(begin, count);
+    decoder.isa.accumulate(w, columns.x, columns.stride, tokens, count, lanes);
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t t = 0; t < tokens; ++t)
+      out[t * out_stride + row + r] = scalar::reduce_lanes(lanes + (kTokenTile * r + t) * kLanes);
+}
+
+/// The same for any number of rows.
+template <class LoadX>
+void dot_rows(const RowDecoder& decoder, int64_t row_begin, int64_t row_end, int64_t tokens, LoadX load_x,
+              float* out, int64_t out_stride) {
+  for (int64_t row = row_begin; row < row_end; row += kDecodedRows)
+    dot_tile(decoder, row, std::min(kDecodedRows, row_end - row), tokens, load_x, out, out_stride);
+}
 
 }  // namespace
 
@@ -139,8 +145,7 @@ void drive_exact(const IsaTable& isa, const WeightView& weight, int64_t row_begi
     const auto load_x = [&](int64_t begin, int64_t) {
       return Columns{x + first * weight.cols + begin, weight.cols};
     };
-    for (int64_t row = row_begin; row < row_end; ++row)
-      dot_tokens(decoder, row, count, load_x, out + first * out_stride, out_stride);
+    dot_rows(decoder, row_begin, row_end, count, load_x, out + first * out_stride, out_stride);
   }
 }
 
@@ -149,14 +154,13 @@ void drive_fast(const IsaTable& isa, const WeightView& weight, int64_t row_begin
   if (has_integer_products(weight.format))
     return isa.matmul_fast(packed_matrix(weight), row_begin, row_end, rows, tokens, out, out_stride);
   const RowDecoder decoder{isa, weight};
-  alignas(64) float x[kChunk];
+  alignas(64) float x[kDecodedStride];
   for (int64_t t = 0; t < tokens; ++t) {
     const auto load_x = [&](int64_t begin, int64_t count) {
       decode_activations(rows[t], weight.cols, begin, count, x);
       return Columns{x, 0};
     };
-    for (int64_t row = row_begin; row < row_end; ++row)
-      dot_tokens(decoder, row, 1, load_x, out + t * out_stride, out_stride);
+    dot_rows(decoder, row_begin, row_end, 1, load_x, out + t * out_stride, out_stride);
   }
 }
 

@@ -38,6 +38,12 @@ struct PackedMatrix {
   int64_t codes_stride, scales_stride, biases_stride;  ///< bytes per row
 };
 
+/// matmul_exact of a quantized weight decodes this many columns of four rows at a time (a multiple of every
+/// block length, small enough for the first-level cache) and multiplies them with so many tokens.
+inline constexpr int64_t kDecodedStride = 256;
+inline constexpr int64_t kDecodedRows = 4;
+inline constexpr int64_t kTokenTile = 32;
+
 /// What one instruction set provides to the drivers in kernels.cpp.
 struct IsaTable {
   const char* name;
@@ -45,7 +51,8 @@ struct IsaTable {
   /// Columns [begin, begin + count) of a row, decoded exactly; begin is a multiple of 256, and so is count
   /// unless the piece ends the row. Any layout but kOther.
   void (*decode)(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept;
-  /// lanes[16 * t + e % 16] = fma(w[e], x[t * x_stride + e], …) for e in [0, n), n a multiple of 16.
+  /// For four rows of kDecodedStride decoded weights and n columns (a multiple of 16) of some tokens:
+  /// lanes[(kTokenTile * r + t) * 16 + e % 16] = fma(w[kDecodedStride * r + e], x[t * x_stride + e], …).
   void (*accumulate)(const float* w, const float* x, int64_t x_stride, int64_t tokens, int64_t n,
                      float* lanes) noexcept;
   /// matmul_exact for kF32, kF16, kBF16.

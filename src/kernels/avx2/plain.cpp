@@ -86,19 +86,29 @@ void decode_numbers(Bytes from, int64_t count, float* out) {
   if (e < count) store(out + e, widen_rest<F>(from + e * F::kBytes, count - e), count - e);
 }
 
+/// Two of the four rows: eight accumulators fill half of the registers.
 template <int kTokens>
 ASSAY_INLINE void accumulate_tokens(const float* w, const float* x, int64_t x_stride, int64_t n,
                                     float* lanes) {
-  Lanes acc[kTokens];
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) acc[t] = load(lanes + 16 * t);
+  constexpr int kRows = 2;
+  Lanes acc[kRows][kTokens];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) acc[r][t] = load(lanes + (kTokenTile * r + t) * 16);
   for (int64_t e = 0; e < n; e += 16) {
-    const Lanes weights = load(w + e);
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) acc[t] = multiply_add(weights, load(x + t * x_stride + e), acc[t]);
+    const Lanes weights[kRows] = {load(w + e), load(w + kDecodedStride + e)};
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const Lanes value = load(x + t * x_stride + e);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) acc[r][t] = multiply_add(weights[r], value, acc[r][t]);
+    }
   }
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) store(lanes + 16 * t, acc[t]);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) store(lanes + (kTokenTile * r + t) * 16, acc[r][t]);
 }
 
 }  // namespace
@@ -116,9 +126,15 @@ void decode_plain(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_
 
 void accumulate(const float* w, const float* x, int64_t x_stride, int64_t tokens, int64_t n,
                 float* lanes) noexcept {
-  int64_t t = 0;
-  for (; t + 4 <= tokens; t += 4) accumulate_tokens<4>(w, x + t * x_stride, x_stride, n, lanes + 16 * t);
-  for (; t < tokens; ++t) accumulate_tokens<1>(w, x + t * x_stride, x_stride, n, lanes + 16 * t);
+  static_assert(kDecodedRows == 4);
+  for (int64_t r = 0; r < kDecodedRows; r += 2) {
+    const float* weights = w + kDecodedStride * r;
+    float* row_lanes = lanes + kTokenTile * r * 16;
+    int64_t t = 0;
+    for (; t + 2 <= tokens; t += 2)
+      accumulate_tokens<2>(weights, x + t * x_stride, x_stride, n, row_lanes + 16 * t);
+    for (; t < tokens; ++t) accumulate_tokens<1>(weights, x + t * x_stride, x_stride, n, row_lanes + 16 * t);
+  }
 }
 
 void matmul_plain(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const float* x,

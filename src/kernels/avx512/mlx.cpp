@@ -43,28 +43,38 @@ ASSAY_INLINE void unpack_4bit(Bytes p, Quad& quad) {
   quad.second = _mm512_unpackhi_epi8(even, odd);
 }
 
-/// 128 codes of 8 bits.
-ASSAY_INLINE void unpack_8bit(Bytes p, Quad& quad) {
-  const __m512i low = load512(p), high = load512(p + 64);
+/// Two registers of sequential bytes, 64 codes each.
+ASSAY_INLINE void split_groups(__m512i low, __m512i high, Quad& quad) {
   quad.first = _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(2, 0, 2, 0));
   quad.second = _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(3, 1, 3, 1));
 }
 
-/// 128 codes of any width below 8: eight codes fill `bits` bytes, so they are cut from one 64-bit word. Words
-/// that would reach past the quad's last byte are read from further back.
-inline void unpack_any(Bytes p, int bits, Quad& quad) {
-  alignas(64) uint8_t codes[128];
-  const __m512i shift = _mm512_mullo_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi64(bits));
-  const __m512i mask = _mm512_set1_epi64((1 << bits) - 1);
-  const int last = 16 * bits - 8;
-  for (int i = 0; i < 16; ++i) {
-    const int at = i * bits < last ? i * bits : last;
-    const __m512i word =
-        _mm512_srl_epi64(_mm512_set1_epi64(load_i64(p + at)), _mm_cvtsi32_si128(8 * (i * bits - at)));
-    const __m512i eight = _mm512_and_si512(_mm512_srlv_epi64(word, shift), mask);
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(codes + 8 * i), _mm512_cvtepi64_epi8(eight));
-  }
-  unpack_8bit(codes, quad);
+/// The 32 codes of a group, which fill `bits` dwords: code i starts `shift` bits into 16-bit word `word` and
+/// may end in the next one.
+ASSAY_INLINE __m256i cut_group(Bytes p, int bits, __m512i word, __m512i shift) {
+  const auto dwords = static_cast<__mmask8>((1 << bits) - 1);
+  const __m512i stream = _mm512_castsi256_si512(_mm256_maskz_loadu_epi32(dwords, p));
+  const __m512i low = _mm512_srlv_epi16(_mm512_permutexvar_epi16(word, stream), shift);
+  const __m512i next = _mm512_add_epi16(word, _mm512_set1_epi16(1));
+  const __m512i left = _mm512_sub_epi16(_mm512_set1_epi16(16), shift);  // 16 shifts everything out
+  const __m512i high = _mm512_sllv_epi16(_mm512_permutexvar_epi16(next, stream), left);
+  const __m512i mask = _mm512_set1_epi16(static_cast<int16_t>((1 << bits) - 1));
+  return _mm512_cvtepi16_epi8(_mm512_and_si512(_mm512_or_si512(low, high), mask));
+}
+
+/// 128 codes of any width below 8.
+ASSAY_INLINE void unpack_any(Bytes p, int bits, Quad& quad) {
+  const __m512i index =
+      _mm512_cvtepu8_epi16(_mm256_set_epi8(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15,
+                                           14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+  const __m512i start = _mm512_mullo_epi16(index, _mm512_set1_epi16(static_cast<int16_t>(bits)));
+  const __m512i word = _mm512_srli_epi16(start, 4);
+  const __m512i shift = _mm512_and_si512(start, _mm512_set1_epi16(15));
+  __m256i groups[4];
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; ++g) groups[g] = cut_group(p + 4 * g * bits, bits, word, shift);
+  split_groups(_mm512_inserti64x4(_mm512_castsi256_si512(groups[0]), groups[1], 1),
+               _mm512_inserti64x4(_mm512_castsi256_si512(groups[2]), groups[3], 1), quad);
 }
 
 /// kBits 0 stands for every width without a loop of its own.
@@ -102,7 +112,7 @@ struct Mlx {
     if constexpr (kBits == 4)
       unpack_4bit(unit.codes, quad);
     else if constexpr (kBits == 8)
-      unpack_8bit(unit.codes, quad);
+      split_groups(load512(unit.codes), load512(unit.codes + 64), quad);
     else
       unpack_any(unit.codes, matrix.bits, quad);
     quad.scale = expand_groups(load_scales<kGroupSize>(unit.scales, matrix.scale_type));

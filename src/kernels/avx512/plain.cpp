@@ -92,17 +92,27 @@ void decode_numbers(Bytes from, int64_t count, float* out) {
 template <int kTokens>
 ASSAY_INLINE void accumulate_tokens(const float* w, const float* x, int64_t x_stride, int64_t n,
                                     float* lanes) {
-  __m512 acc[kTokens];
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) acc[t] = _mm512_loadu_ps(lanes + 16 * t);
+  constexpr int kRows = kDecodedRows;
+  __m512 acc[kRows][kTokens];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) acc[r][t] = _mm512_loadu_ps(lanes + (kTokenTile * r + t) * 16);
   for (int64_t e = 0; e < n; e += 16) {
-    const __m512 weights = _mm512_loadu_ps(w + e);
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t)
-      acc[t] = _mm512_fmadd_ps(weights, _mm512_loadu_ps(x + t * x_stride + e), acc[t]);
+    __m512 weights[kRows];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) weights[r] = _mm512_loadu_ps(w + kDecodedStride * r + e);
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const __m512 value = _mm512_loadu_ps(x + t * x_stride + e);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) acc[r][t] = _mm512_fmadd_ps(weights[r], value, acc[r][t]);
+    }
   }
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) _mm512_storeu_ps(lanes + 16 * t, acc[t]);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) _mm512_storeu_ps(lanes + (kTokenTile * r + t) * 16, acc[r][t]);
 }
 
 }  // namespace
@@ -121,7 +131,7 @@ void decode_plain(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_
 void accumulate(const float* w, const float* x, int64_t x_stride, int64_t tokens, int64_t n,
                 float* lanes) noexcept {
   int64_t t = 0;
-  for (; t + 8 <= tokens; t += 8) accumulate_tokens<8>(w, x + t * x_stride, x_stride, n, lanes + 16 * t);
+  for (; t + 4 <= tokens; t += 4) accumulate_tokens<4>(w, x + t * x_stride, x_stride, n, lanes + 16 * t);
   for (; t < tokens; ++t) accumulate_tokens<1>(w, x + t * x_stride, x_stride, n, lanes + 16 * t);
 }
 

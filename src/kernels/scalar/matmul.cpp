@@ -88,11 +88,12 @@ void decode(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t coun
 
 void accumulate(const float* w, const float* x, int64_t x_stride, int64_t tokens, int64_t n,
                 float* lanes) noexcept {
-  for (int64_t t = 0; t < tokens; ++t)
-    for (int64_t e = 0; e < n; ++e) {
-      float& lane = lanes[kLanes * t + e % kLanes];
-      lane = std::fma(w[e], x[t * x_stride + e], lane);
-    }
+  for (int64_t r = 0; r < kDecodedRows; ++r)
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int64_t e = 0; e < n; ++e) {
+        float& lane = lanes[(kTokenTile * r + t) * kLanes + e % kLanes];
+        lane = std::fma(w[kDecodedStride * r + e], x[t * x_stride + e], lane);
+      }
 }
 
 void matmul_plain(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const float* x,
