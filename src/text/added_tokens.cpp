@@ -9,7 +9,7 @@ namespace assay::text {
 namespace {
 
 bool is_word_character(std::string_view character) {
-  static const Regex word("\\w");
+  static const Regex word("[\\w\\x{200C}\\x{200D}]");  // as Rust's regex crate has \w
   return !word.find_all(character).empty();
 }
 

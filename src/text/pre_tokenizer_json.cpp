@@ -10,6 +10,9 @@ namespace {
 
 using nlohmann::json;
 
+/// "Whitespace" means \w+|[^\w\s]+ to Rust's regex crate, whose \w also holds the two join controls.
+constexpr const char* kWordOrSymbols = R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)";
+
 bool is_bert_punctuation(char32_t c) noexcept {
   return is_ascii_punctuation(c) || is_punctuation(c);
 }
@@ -83,7 +86,7 @@ void read_step(const json& object, const std::string& where, std::vector<PreToke
     steps.emplace_back(SplitStep{
         &is_bert_punctuation, given ? behavior_from_json(object, where) : SplitBehavior::kIsolated, false});
   } else if (type == "Whitespace") {
-    steps.emplace_back(SplitStep{Regex(R"(\w+|[^\w\s]+)"), SplitBehavior::kRemoved, true});
+    steps.emplace_back(SplitStep{Regex(kWordOrSymbols), SplitBehavior::kRemoved, true});
   } else if (type == "WhitespaceSplit") {
     steps.emplace_back(SplitStep{&is_whitespace, SplitBehavior::kRemoved, false});
   } else if (type == "CharDelimiterSplit") {

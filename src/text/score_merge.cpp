@@ -64,6 +64,7 @@ void ScoreMerge::push_bytes(std::string_view bytes, std::vector<TokenId>& out) c
   for (const char c : bytes) {
     auto id = vocabulary_->find(byte_token(static_cast<unsigned char>(c)));
     if (!id) id = vocabulary_->find({&c, 1});
+    if (!id && unk_id_ && !out.empty() && out.back() == *unk_id_) continue;
     if (!id) id = unk_id_;
     if (id) out.push_back(*id);
   }

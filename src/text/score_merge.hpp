@@ -11,8 +11,9 @@ namespace assay::text {
 /// byte tokens. Source: llama.cpp src/llama-vocab.cpp (llm_tokenizer_spm_session).
 class ScoreMerge {
  public:
-  /// `scores` has one value per id; `vocabulary` must outlive the object. Without a byte token for a byte
-  /// that byte becomes `unk_id`, or nothing (llama.cpp stops the program there).
+  /// `scores` has one value per id; `vocabulary` must outlive the object. Bytes without
+  /// a byte token become one `unk_id` for all that follow each other, or nothing (llama.cpp stops the program
+  /// there).
   ScoreMerge(const Vocabulary& vocabulary, std::vector<float> scores, std::optional<TokenId> unk_id);
   void encode(std::string_view word, std::vector<TokenId>& out) const;
   const std::vector<float>& scores() const noexcept { return scores_; }
