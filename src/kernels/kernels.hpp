@@ -10,7 +10,8 @@ namespace assay {
 
 /// The functions one instruction set provides. Every pointer is set; scalar code is the specification and
 /// every other table gives the same bits (a NaN may differ in its payload). No validation: callers check
-/// shapes first. No result depends on how rows or tokens are split over calls.
+/// shapes first. No result depends on how rows or tokens are split over calls. Pointers may be unaligned;
+/// activations that start at a multiple of 64 bytes spare the loads that straddle cache lines.
 ///
 /// Every sum of products grows in fixed lanes by fused multiply-add in the order of the elements; missing
 /// elements at the end of a row count as zeros.
@@ -23,8 +24,8 @@ namespace assay {
 /// (Q6_K: the former times the scale of its first 16 values, the latter times that of the last 16), and grows
 /// by
 ///     acc[4g + j] = fma(f32(isum), weight_scale[g] * activation_scale[g], acc[4g + j]).
-/// Codes are signed (Q4_0: q - 8, Q5_0: q - 16, Q6_K: q - 32) where the format has no minimum; where it has
-/// (Q4_1, Q5_1, Q4_K, Q5_K, MLX), four more lanes take
+/// Codes are signed (Q4_0: q - 8, Q5_0: q - 16, Q8_0: q, Q6_K: q - 32) where the format has no minimum; where
+/// it has (Q4_1, Q5_1, Q4_K, Q5_K, MLX), four more lanes take
 ///     low[g] = fma(weight_min[g], activation_scale[g] * f32(activation_sum[g]), low[g]),
 /// and the result is the sum over acc (as for float products) plus ((low0 + low2) + (low1 + low3)).
 struct KernelTable {

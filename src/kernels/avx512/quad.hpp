@@ -173,7 +173,8 @@ struct FastTile {
 template <class F>
 void fast(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
           int64_t tokens, float* out, int64_t out_stride) noexcept {
-  for_tiles<2>(FastTile<F>{matrix, rows, out, out_stride}, row_begin, row_end, tokens);
+  // Minima take an accumulator each, so that four rows by four tokens would not fit the registers.
+  for_tiles<F::kHasMin ? 2 : 4>(FastTile<F>{matrix, rows, out, out_stride}, row_begin, row_end, tokens);
 }
 
 /// Values 16 * kHalf … of group kGroup of a quad.
