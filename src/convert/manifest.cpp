@@ -108,7 +108,8 @@ nlohmann::json find_manifest_entry(const std::filesystem::path& output) {
   const std::filesystem::path real = std::filesystem::weakly_canonical(output);
   const std::filesystem::path path = real.parent_path() / kManifestName;
   if (!std::filesystem::exists(path)) return nullptr;
-  for (const nlohmann::json& entry : read_manifest(path)["outputs"])
+  const nlohmann::json manifest = read_manifest(path);
+  for (const nlohmann::json& entry : manifest["outputs"])
     if (entry.is_object() && entry.value("path", nlohmann::json()) == output_key(real)) return entry;
   return nullptr;
 }
