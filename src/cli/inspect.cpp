@@ -72,16 +72,15 @@ int run_inspect(const Options& options) {
     dump_tensor(options);
     return 0;
   }
-  const std::optional<Verdict> expected =
-      options.expect.empty() ? std::nullopt : std::optional(parse_verdict(options.expect));
+  if (!options.expect.empty()) parse_verdict(options.expect);  // a wrong word fails before the work
   const Inspection inspection = inspect_path(expand_path(options.path));
   if (options.json) {
     print_json(nlohmann::ordered_json(inspection_json(inspection)));
   } else {
     print_inspection(inspection, options.tensors);
   }
-  if (!expected || *expected == inspection.verdict) return 0;
-  throw Error({"the verdict is another", options.path, std::string(verdict_name(*expected)),
+  if (options.expect.empty() || parse_verdict(options.expect) == inspection.verdict) return 0;
+  throw Error({"the verdict is another", options.path, options.expect,
                std::string(verdict_name(inspection.verdict)),
                inspection.reasons.empty() ? "" : inspection.reasons.front()});
 }
