@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -14,7 +15,8 @@ namespace assay {
 namespace {
 
 struct Options {
-  std::string path, prompt, prompts_file;
+  std::string path, prompts_file;
+  std::optional<std::string> prompt;
   int64_t samples = 1;
   bool json = false;
   RunOptions run;
@@ -23,7 +25,7 @@ struct Options {
 
 /// One prompt a line; a line that is a JSON string is unescaped, so that prompts can hold line breaks.
 std::vector<std::string> read_prompts(const Options& options) {
-  if (options.prompts_file.empty()) return {options.prompt};
+  if (options.prompts_file.empty()) return {*options.prompt};
   const std::string text = read_text_file(expand_path(options.prompts_file));
   std::vector<std::string> prompts;
   for (size_t begin = 0; begin < text.size();) {
@@ -68,7 +70,7 @@ void print_summary(const Generation& result, LanguageModel& model) {
 }
 
 int run_generate(const Options& options) {
-  if (options.prompt.empty() == options.prompts_file.empty())
+  if (options.prompt.has_value() == !options.prompts_file.empty())
     throw UsageError("give either -p TEXT or --prompts FILE");
   const std::vector<std::string> prompts = read_prompts(options);
   LanguageModel model(expand_path(options.path), options.run.engine());
