@@ -28,7 +28,7 @@ class FirstRow {
 
 [[noreturn]] void fail_source(const SourceWeight& source, const std::string& name, int64_t row) {
   std::vector<float> values(static_cast<size_t>(source.cols()));
-  source.read(row, values.data());
+  source.read_stored(row, values.data());
   const int64_t column = find_non_finite(values.data(), source.cols());
   throw Error(Fault{"weight is not finite", name, "numbers",
                     std::string(std::isnan(values[static_cast<size_t>(column)]) ? "NaN" : "infinity") +
@@ -57,10 +57,15 @@ class RowWorker {
   void work(int64_t begin, int64_t end, int64_t chunk_begin, std::byte* codes, std::byte* scales,
             std::byte* biases, WeightError* errors) {
     const size_t cols = static_cast<size_t>(source_.cols());
-    std::vector<float> values(cols), decoded(cols);
+    std::vector<float> stored(cols), rounded(source_.has_cast() ? cols : 0), decoded(cols);
     for (int64_t row = begin; row < end; ++row) {
-      source_.read(row, values.data());
-      if (find_non_finite(values.data(), source_.cols()) >= 0) return not_finite_.report(row);
+      source_.read_stored(row, stored.data());
+      if (find_non_finite(stored.data(), source_.cols()) >= 0) return not_finite_.report(row);
+      if (source_.has_cast()) {
+        rounded = stored;
+        source_.cast(rounded.data());
+      }
+      const std::vector<float>& values = source_.has_cast() ? rounded : stored;
       PackedRowOut out{codes + static_cast<size_t>(row - chunk_begin) * bytes_.codes,
                        scales + static_cast<size_t>(row) * bytes_.scales,
                        biases + static_cast<size_t>(row) * bytes_.biases};
@@ -68,7 +73,7 @@ class RowWorker {
       const PackedRow packed{out.codes, out.scales, out.biases};
       if (!ops_.is_finite(format_, packed, source_.cols())) return overflow_.report(row);
       kernels().dequantize_row(format_, packed, source_.cols(), decoded.data());
-      errors[row - begin] = measure(values, decoded);
+      errors[row - begin] = measure(stored, decoded);
     }
   }
 

@@ -38,16 +38,24 @@ int64_t SourceWeight::source_row(int64_t row) const noexcept {
 }
 
 void SourceWeight::read(int64_t row, float* out) const {
+  read_stored(row, out);
+  cast(out);
+}
+
+void SourceWeight::read_stored(int64_t row, float* out) const {
   kernels().dequantize_row(view_.format, packed_row(view_, source_row(row)), view_.cols, out);
   if (permuted_heads_ != 0 && view_.rows == 1) {
     const std::vector<float> stored(out, out + view_.cols);
     for (int64_t i = 0; i < view_.cols; ++i)
       out[i] = stored[static_cast<size_t>(permuted_index(i, view_.cols / permuted_heads_))];
   }
+}
+
+void SourceWeight::cast(float* values) const noexcept {
   if (cast_ == DType::kF16) {
-    for (int64_t i = 0; i < view_.cols; ++i) out[i] = float_from_f16(f16_from_float(out[i]));
+    for (int64_t i = 0; i < view_.cols; ++i) values[i] = float_from_f16(f16_from_float(values[i]));
   } else if (cast_ == DType::kBF16) {
-    for (int64_t i = 0; i < view_.cols; ++i) out[i] = float_from_bf16(bf16_from_float(out[i]));
+    for (int64_t i = 0; i < view_.cols; ++i) values[i] = float_from_bf16(bf16_from_float(values[i]));
   }
 }
 

@@ -21,8 +21,12 @@ class SourceWeight {
   int64_t rows() const noexcept { return view_.rows; }
   int64_t cols() const noexcept { return view_.cols; }
   const WeightView& view() const noexcept { return view_; }
-  /// Reads output row `row` into `out`, cols() floats. Safe to call from several threads.
+  /// Reads output row `row` into `out`, cols() floats, cast included. Safe to call from several threads.
   void read(int64_t row, float* out) const;
+  /// The same without the cast, and the cast alone (in place, cols() floats).
+  void read_stored(int64_t row, float* out) const;
+  void cast(float* values) const noexcept;
+  bool has_cast() const noexcept { return cast_.has_value(); }
   /// Where output row `row` lies in the source.
   int64_t source_row(int64_t row) const noexcept;
 
