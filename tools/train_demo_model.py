@@ -190,6 +190,9 @@ def train(options):
           f"{windows.shape[0] * CONTEXT} tokens", flush=True)
 
     model = Decoder(CONFIG, CONTEXT).bfloat16()
+    if options.start_from:
+        start = safetensors.torch.load_file(pathlib.Path(options.start_from) / "model.safetensors")
+        model.load_state_dict(start)
     weights = MasterWeights(model)
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
     loss_function = torch.compile(model.loss)
@@ -253,6 +256,7 @@ def main():
     parser.add_argument("--steps", type=int, help="length of the schedule in steps, instead of --minutes")
     parser.add_argument("--batch-size", type=int, default=8, help="windows per step")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--start-from", metavar="DIR", help="begin with the weights of DIR instead of random ones")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--evaluate", metavar="DIR", help="only recompute the perplexity of DIR/heldout.txt")
     options = parser.parse_args()
