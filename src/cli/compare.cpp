@@ -70,19 +70,25 @@ std::vector<std::string> bench_arguments(const Contestant& contestant, const Opt
   return arguments;
 }
 
-void measure_divergences(std::vector<Contestant>& contestants, const Options& options, Progress& progress) {
+/// Both columns measure against the same thing: the source's weights in exact arithmetic.
+void measure_contestants(std::vector<Contestant>& contestants, const Options& options, Progress& progress) {
   if (options.text.empty()) return;
   const std::string text = read_text_file(expand_path(options.text));
+  LanguageModel reference(expand_path(options.source),
+                          {.threads = options.threads, .compute = Compute::kExact});
+  std::vector<std::unique_ptr<LanguageModel>> models;
+  std::vector<LanguageModel*> candidates;
   for (const Compute compute : {Compute::kExact, Compute::kFast}) {
-    const EngineOptions engine{.threads = options.threads, .compute = compute};
-    // Both columns measure against the same thing: the source's weights in exact arithmetic.
-    LanguageModel reference(expand_path(options.source),
-                            {.threads = options.threads, .compute = Compute::kExact});
-    for (Contestant& contestant : contestants) {
-      LanguageModel candidate(contestant.path, engine);
-      auto& result = compute == Compute::kExact ? contestant.exact : contestant.fast;
-      result = measure_divergence(reference, candidate, text, options.windows, progress);
+    for (const Contestant& contestant : contestants) {
+      const EngineOptions engine{.threads = options.threads, .compute = compute};
+      models.push_back(std::make_unique<LanguageModel>(contestant.path, engine));
+      candidates.push_back(models.back().get());
     }
+  }
+  const auto results = measure_divergences(reference, candidates, text, options.windows, progress);
+  for (size_t i = 0; i < contestants.size(); ++i) {
+    contestants[i].exact = results[i];
+    contestants[i].fast = results[contestants.size() + i];
   }
 }
 
@@ -186,7 +192,7 @@ int run_compare(const Options& options) {
         contestant.verification = verify_output(contestant.path, expand_path(options.source), pool, progress);
     }
   }
-  measure_divergences(contestants, options, progress);
+  measure_contestants(contestants, options, progress);
   progress.begin("bench", contestants.size(), "file");
   for (Contestant& contestant : contestants) {
     contestant.bench = Json::parse(run_self(bench_arguments(contestant, options)));

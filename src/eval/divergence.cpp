@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "base/error.hpp"
 #include "eval/log_softmax.hpp"
@@ -102,39 +103,65 @@ class Collector {
   double delta_p_sum_ = 0.0, delta_p_squares_ = 0.0;
 };
 
+/// One candidate's run over the windows.
+struct Course {
+  LanguageModel* model;
+  Collector collector;
+  std::optional<KvCache> cache;
+
+  void begin_window(int64_t context) {
+    collector.begin_window();
+    cache.emplace(model->decoder().make_cache(context));
+  }
+};
+
 }  // namespace
 
-DivergenceResult measure_divergence(LanguageModel& reference, LanguageModel& candidate, std::string_view text,
-                                    const WindowOptions& options, Progress& progress) {
+std::vector<DivergenceResult> measure_divergences(LanguageModel& reference,
+                                                  std::span<LanguageModel* const> candidates,
+                                                  std::string_view text, const WindowOptions& options,
+                                                  Progress& progress) {
   const auto windows = cut_windows(reference.tokenizer(), text, options);
-  require_comparable(reference, candidate, windows, text, options);
-  const auto vocab = static_cast<size_t>(reference.config().vocab_size);
-  std::vector<float> held(static_cast<size_t>(kBlock) * vocab);
-  std::vector<double> log_p, log_q;
-  Collector collector;
-  progress.begin("divergence", windows.size() * static_cast<uint64_t>(options.context), "token");
+  std::vector<Course> courses;
+  for (LanguageModel* candidate : candidates) {
+    require_comparable(reference, *candidate, windows, text, options);
+    courses.push_back({candidate, {}, {}});
+  }
+  std::vector<std::vector<double>> held(
+      static_cast<size_t>(kBlock));  // log p after each position of the block
+  std::vector<double> log_q;
+  progress.begin("divergence", windows.size() * static_cast<uint64_t>(options.context) * candidates.size(),
+                 "token");
   for (const auto& window : windows) {
-    collector.begin_window();
     KvCache reference_cache = reference.decoder().make_cache(options.context);
-    KvCache candidate_cache = candidate.decoder().make_cache(options.context);
+    for (Course& course : courses) course.begin_window(options.context);
     for (int64_t begin = 0; begin < options.context; begin += kBlock) {
       const auto block = std::span(window).subspan(
           static_cast<size_t>(begin), static_cast<size_t>(std::min(kBlock, options.context - begin)));
       reference.decoder().forward_all(block, reference_cache, [&](int64_t i, std::span<const float> logits) {
-        std::copy(logits.begin(), logits.end(),
-                  held.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * vocab));
+        log_softmax(logits, held[static_cast<size_t>(i)]);
       });
-      candidate.decoder().forward_all(block, candidate_cache, [&](int64_t i, std::span<const float> logits) {
-        progress.advance(1);
-        if (begin + i + 1 >= options.context) return;
-        log_softmax(std::span(held).subspan(static_cast<size_t>(i) * vocab, vocab), log_p);
-        log_softmax(logits, log_q);
-        collector.add(log_p, log_q, window[static_cast<size_t>(begin + i + 1)]);
-      });
+      for (Course& course : courses)
+        course.model->decoder().forward_all(
+            block, *course.cache, [&](int64_t i, std::span<const float> logits) {
+              progress.advance(1);
+              if (begin + i + 1 >= options.context) return;
+              log_softmax(logits, log_q);
+              course.collector.add(held[static_cast<size_t>(i)], log_q,
+                                   window[static_cast<size_t>(begin + i + 1)]);
+            });
     }
   }
   progress.end();
-  return collector.finish();
+  std::vector<DivergenceResult> results;
+  for (Course& course : courses) results.push_back(course.collector.finish());
+  return results;
+}
+
+DivergenceResult measure_divergence(LanguageModel& reference, LanguageModel& candidate, std::string_view text,
+                                    const WindowOptions& options, Progress& progress) {
+  LanguageModel* const candidates[] = {&candidate};
+  return measure_divergences(reference, candidates, text, options, progress).front();
 }
 
 }  // namespace assay

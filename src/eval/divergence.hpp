@@ -21,7 +21,12 @@ struct DivergenceResult {
   int64_t tokens = 0, windows = 0;
 };
 
-/// Throws Error when the two cannot be compared: other vocabulary, tokenizer or BOS handling.
+/// Measures every candidate against the same predictions of the reference, which runs once. Throws Error when
+/// one cannot be compared: other vocabulary, tokenizer or BOS handling.
+std::vector<DivergenceResult> measure_divergences(LanguageModel& reference,
+                                                  std::span<LanguageModel* const> candidates,
+                                                  std::string_view text, const WindowOptions& options,
+                                                  Progress& progress);
 DivergenceResult measure_divergence(LanguageModel& reference, LanguageModel& candidate, std::string_view text,
                                     const WindowOptions& options, Progress& progress);
 
