@@ -18,6 +18,19 @@ Container directory_container(const CheckpointDirectory& directory) {
   return Container::kHuggingFace;
 }
 
+/// Runs `body`; an Error that does not say which model it is about gets the path in front.
+template <class Body>
+void naming_path(const std::filesystem::path& path, Body body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    Fault fault = error.fault();
+    if (fault.where.starts_with(path.string())) throw;
+    fault.where = path.string() + (fault.where.empty() ? "" : ": " + fault.where);
+    throw Error(std::move(fault));
+  }
+}
+
 }  // namespace
 
 std::string_view container_name(Container container) noexcept {
@@ -50,17 +63,19 @@ ModelFile ModelFile::open_directory(const std::filesystem::path& path) {
   model.path_ = path;
   model.directory_ = std::make_unique<CheckpointDirectory>(path);
   const CheckpointDirectory& directory = *model.directory_;
-  model.architecture_ = &find_architecture(directory.config());
-  model.config_ = read_model_config(directory.config(), directory.generation_config());
-  refuse_foreign_quantization(directory);
-  model.container_ = directory_container(directory);
-  // mlx-lm ties the head when its configuration does not say (models/llama.py, ModelArgs).
-  if (model.container_ == Container::kMlx && !directory.config().contains("tie_word_embeddings"))
-    model.config_.tied_embeddings = directory.find("lm_head.weight") == nullptr;
-  TensorMatch match =
-      match_directory(directory, tensor_slots(*model.architecture_, model.config_), model.config_);
-  model.tensors_ = std::move(match.tensors);
-  model.notes_ = std::move(match.notes);
+  naming_path(path, [&] {
+    model.architecture_ = &find_architecture(directory.config());
+    model.config_ = read_model_config(directory.config(), directory.generation_config());
+    refuse_foreign_quantization(directory);
+    model.container_ = directory_container(directory);
+    // mlx-lm ties the head when its configuration does not say (models/llama.py, ModelArgs).
+    if (model.container_ == Container::kMlx && !directory.config().contains("tie_word_embeddings"))
+      model.config_.tied_embeddings = directory.find("lm_head.weight") == nullptr;
+    TensorMatch match =
+        match_directory(directory, tensor_slots(*model.architecture_, model.config_), model.config_);
+    model.tensors_ = std::move(match.tensors);
+    model.notes_ = std::move(match.notes);
+  });
   return model;
 }
 
@@ -69,18 +84,14 @@ ModelFile ModelFile::open_gguf(const std::filesystem::path& path) {
   model.path_ = path;
   model.container_ = Container::kGguf;
   model.gguf_ = std::make_unique<GgufFile>(path);
-  try {
+  naming_path(path, [&] {
     model.config_ = read_gguf_config(model.gguf_->metadata());
     complete_gguf_config(*model.gguf_, model.config_);
     model.architecture_ = &architecture_named(model.config_.architecture);
     TensorMatch match = match_gguf(*model.gguf_, tensor_slots(*model.architecture_, model.config_));
     model.tensors_ = std::move(match.tensors);
     model.notes_ = std::move(match.notes);
-  } catch (const Error& error) {
-    Fault fault = error.fault();
-    fault.where = path.string() + (fault.where.empty() ? "" : ": " + fault.where);
-    throw Error(std::move(fault));
-  }
+  });
   return model;
 }
 

@@ -106,6 +106,19 @@ TEST(ModelFile, ListsMissingAndUnknownTensors) {
   expect_names(untied.fault(), {"lm_head.weight", "tie_word_embeddings"});
 }
 
+TEST(ModelFile, EveryFaultNamesTheDirectory) {
+  const test::TemporaryFolder folder;
+  TinyCheckpoint checkpoint;
+  checkpoint.config["hidden_size"] = "wide";
+  checkpoint.write(folder.path());
+  try {
+    ModelFile::open(folder.path());
+    FAIL();
+  } catch (const Error& error) {
+    expect_names(error.what(), {folder.path().c_str(), "config.json: hidden_size", "wide"});
+  }
+}
+
 TEST(ModelFile, ListsBuffersItLeavesAside) {
   TinyCheckpoint checkpoint;
   checkpoint.tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = {DType::kF32, {16}, 1.0f};
