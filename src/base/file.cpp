@@ -1,6 +1,7 @@
 #include "base/file.hpp"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,7 +80,22 @@ void sync_folder(const fs::path& folder) {
   close(descriptor);
 }
 
+/// What replaces a file must not replace a device or a folder, nor a folder's successor a file.
+void refuse_other_kind(const fs::path& path, fs::file_type wanted) {
+  const fs::file_type found = fs::status(path).type();
+  if (found == wanted || found == fs::file_type::not_found) return;
+  const char* kind = found == fs::file_type::directory ? "a folder" : "no folder and no regular file";
+  throw Error({"cannot be replaced",
+               path.string(),
+               wanted == fs::file_type::directory ? "a folder" : "a regular file",
+               found == fs::file_type::regular ? "a file" : kind,
+               {}});
+}
+
 void refuse_existing(const fs::path& path, bool overwrite) {
+  // An empty file, as mktemp leaves it, has nothing to lose.
+  std::error_code error;
+  if (fs::is_regular_file(fs::symlink_status(path, error)) && fs::file_size(path, error) == 0) return;
   if (!overwrite && fs::exists(fs::symlink_status(path)))
     throw Error({"already exists", path.string(), {}, {}, "pass --overwrite to replace it"});
 }
@@ -198,6 +214,7 @@ fs::path expand_path(std::string_view path) {
 
 AtomicFile::AtomicFile(const fs::path& path, bool overwrite) : path_(normalized(path)) {
   refuse_existing(path_, overwrite);
+  refuse_other_kind(path_, fs::file_type::regular);
   make_parent_folder(path_);
   temporary_ = temporary_sibling(path_);
   descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -254,6 +271,7 @@ void AtomicFile::commit() {
 
 AtomicDirectory::AtomicDirectory(const fs::path& path, bool overwrite) : path_(normalized(path)) {
   refuse_existing(path_, overwrite);
+  refuse_other_kind(path_, fs::file_type::directory);
   make_parent_folder(path_);
   staging_ = temporary_sibling(path_);
   std::error_code error;
@@ -272,6 +290,14 @@ AtomicDirectory::~AtomicDirectory() {
 void AtomicDirectory::commit() {
   sync_folder(staging_);
   std::error_code error;
+  // Where the file system can swap two names there is no moment at which the old folder has none.
+  if (renameat2(AT_FDCWD, staging_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) {
+    sync_folder(path_.parent_path());
+    fs::remove_all(staging_, error);
+    forget_temporary(staging_);
+    staging_.clear();
+    return;
+  }
   fs::path aside;
   if (fs::exists(fs::symlink_status(path_))) {
     aside = temporary_sibling(path_);
