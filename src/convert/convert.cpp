@@ -148,7 +148,9 @@ std::vector<ConvertedOutput> convert(const ConversionSource& source, const std::
     check_target(plans.back(), folder, options.overwrite);
     needed += plans.back().file_bytes();
   }
-  const bool made_folder = std::filesystem::create_directories(folder);
+  std::error_code fault;
+  const bool made_folder = std::filesystem::create_directories(folder, fault);
+  if (fault) throw Error(Fault{"cannot make the folder", folder.string(), {}, fault.message(), {}});
   std::vector<ConvertedOutput> outputs;
   try {
     require_free_space(folder, needed);

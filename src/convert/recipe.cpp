@@ -151,6 +151,9 @@ std::optional<Recipe> parse_known(const std::string& text) {
 }  // namespace
 
 Recipe parse_recipe(std::string_view given) {
+  // "mlx:4bit, gguf:Q8_0" is how people write lists.
+  while (given.starts_with(' ')) given.remove_prefix(1);
+  while (given.ends_with(' ')) given.remove_suffix(1);
   std::string text = lower(given);
   for (const auto& [alias, name] : kAliases)
     if (text == alias) text = name;
