@@ -115,11 +115,10 @@ RunVerb declare_bench(CLI::App& command) {
   auto options = std::make_shared<Options>();
   command.add_option("paths", options->paths, "model directories or GGUF files")->required();
   command.add_option("--prefill", options->speed.prefill_tokens, "prompt tokens (default 256)")
-      ->check(CLI::PositiveNumber);
+      ->check(kCount);
   command.add_option("--decode", options->speed.decode_tokens, "tokens decoded one by one (default 64)")
-      ->check(CLI::PositiveNumber);
-  command.add_option("--repeats", options->speed.repeats, "counted runs (default 5)")
-      ->check(CLI::PositiveNumber);
+      ->check(kCount);
+  command.add_option("--repeats", options->speed.repeats, "counted runs (default 5)")->check(kCount);
   command.add_option("--warmup", options->speed.warmup, "runs before them that are not counted (default 1)")
       ->check(CLI::Range(1, 100));
   command.add_flag("--json", options->json, "print one JSON document");

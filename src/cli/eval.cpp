@@ -21,7 +21,7 @@ struct Options {
   std::vector<std::string> paths;
   std::string text, reference, output;
   std::vector<TokenId> ids;
-  bool json = false;
+  bool json = false, overwrite = false;
   RunOptions run;
   WindowOptions windows;
 };
@@ -125,7 +125,7 @@ int run_divergence(const Options& options) {
 /// Logits after every token as raw little-endian f32, [tokens, vocab_size]: what oracles compare with.
 int run_logits(const Options& options) {
   LanguageModel model(expand_path(options.paths.at(0)), options.run.engine());
-  AtomicFile file(expand_path(options.output), true);
+  AtomicFile file(expand_path(options.output), options.overwrite);
   KvCache cache = model.decoder().make_cache(static_cast<int64_t>(options.ids.size()));
   model.decoder().forward_all(
       options.ids, cache, [&](int64_t, std::span<const float> logits) { file.write(std::as_bytes(logits)); });
@@ -153,8 +153,7 @@ void declare_windows(CLI::App& task, Options& options) {
   task.add_option("--text", options.text, "text file to score")->required();
   task.add_option("--ctx", options.windows.context, "tokens per window (default 512)")
       ->check(CLI::Range(4, 1 << 20));
-  task.add_option("--chunks", options.windows.max_windows, "windows at most (default: all)")
-      ->check(CLI::PositiveNumber);
+  task.add_option("--chunks", options.windows.max_windows, "windows at most (default: all)")->check(kCount);
 }
 
 }  // namespace
@@ -173,6 +172,7 @@ RunVerb declare_eval(CLI::App& command) {
   CLI::App* logits = declare_task(command, "logits", "write raw logits of given token ids", *options);
   logits->add_option("--ids", options->ids, "token ids, separated by commas")->delimiter(',')->required();
   logits->add_option("-o,--output", options->output, "file for [tokens, vocabulary] f32 values")->required();
+  logits->add_flag("--overwrite", options->overwrite, "let -o replace a file that exists");
   add_examples(
       command,
       "  assay eval perplexity model.gguf --text wiki.test.raw --ctx 512\n"

@@ -113,7 +113,7 @@ RunVerb declare_generate(CLI::App& command) {
   command.add_option("--prompts", options->prompts_file,
                      "file of prompts, one a line (or a JSON string a line)");
   command.add_option("--n", options->samples, "samples per prompt, with seeds seed, seed + 1, …")
-      ->check(CLI::PositiveNumber);
+      ->check(kCount);
   command.add_flag("--json", options->json, "print one JSON document");
   options->run.declare(command);
   options->prompting.declare(command);

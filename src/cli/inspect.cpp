@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   std::string path, expect, dump, output;
-  bool tensors = false, json = false;
+  bool tensors = false, json = false, overwrite = false;
 };
 
 void print_inspection(const Inspection& inspection, bool with_tensors) {
@@ -56,7 +56,7 @@ void dump_tensor(const Options& options) {
     throw Error({"no such tensor", options.path, {}, options.dump, "assay inspect --tensors lists them"});
   const WeightView& weight = found->weight;
   const FormatOps& ops = format_ops(weight.format);
-  AtomicFile file(expand_path(options.output), true);
+  AtomicFile file(expand_path(options.output), options.overwrite);
   std::vector<float> row(static_cast<size_t>(weight.cols));
   for (int64_t r = 0; r < weight.rows; ++r) {
     ops.dequantize_row(weight.format, packed_row(weight, r), weight.cols, row.data());
@@ -96,6 +96,7 @@ RunVerb declare_inspect(CLI::App& command) {
                      "fail unless the verdict is quantized, unquantized, mixed or fake");
   command.add_option("--dump", options->dump, "decode this tensor to raw little-endian f32 (with -o)");
   command.add_option("-o,--output", options->output, "file for --dump");
+  command.add_flag("--overwrite", options->overwrite, "let -o replace a file that exists");
   command.add_flag("--json", options->json, "print one JSON document");
   add_examples(command,
                "  assay inspect out/mlx-4bit\n"

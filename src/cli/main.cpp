@@ -1,9 +1,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -25,7 +28,36 @@ constexpr assay::Verb kVerbs[] = {
      assay::declare_compare},
 };
 
+/// The letters two words share from their start, and from their end: enough to guess what was meant.
+size_t likeness(std::string_view a, std::string_view b) {
+  const size_t most = std::min(a.size(), b.size());
+  size_t front = 0, back = 0;
+  while (front < most && a[front] == b[front]) ++front;
+  while (front + back < most && a[a.size() - 1 - back] == b[b.size() - 1 - back]) ++back;
+  return front + back;
+}
+
+/// CLI11 would say of a mistyped verb only that one is required.
+void check_verb(int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  const std::string_view given = argv[1];
+  std::string names;
+  std::string_view nearest = kVerbs[0].name;
+  for (const assay::Verb& verb : kVerbs) {
+    if (verb.name == given) return;
+    names += (names.empty() ? "" : " ") + std::string(verb.name);
+    if (likeness(verb.name, given) > likeness(nearest, given)) nearest = verb.name;
+  }
+  const bool close = likeness(nearest, given) >= 3;
+  throw assay::UsageError({"no such verb",
+                           {},
+                           "one of: " + names,
+                           "\"" + std::string(given) + "\"",
+                           close ? "did you mean " + std::string(nearest) + "?" : "assay --help tells more"});
+}
+
 int run(int argc, char** argv) {
+  check_verb(argc, argv);
   CLI::App app{"assay: quantize models, prove it, run them, and measure what it cost"};
   app.set_version_flag("--version", ASSAY_VERSION);
   app.require_subcommand(1);
@@ -73,7 +105,11 @@ int fail(const char* line, int code) {
 int main(int argc, char** argv) {
   clean_up_when_interrupted();
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    // What a full disk or a closed pipe swallowed shows no earlier than here.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      return fail("cannot write to standard output", 1);
+    return code;
   } catch (const assay::UsageError& error) {
     return fail(error.what(), 2);
   } catch (const std::bad_alloc&) {

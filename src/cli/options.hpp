@@ -16,6 +16,9 @@ struct RunOptions {
   EngineOptions engine() const;
 };
 
+/// Accepts whole numbers from 1 on, up to what no sum of them can overflow.
+inline const CLI::Range kCount(int64_t{1}, int64_t{1} << 40, "COUNT");
+
 /// Adds the examples to the end of --help.
 void add_examples(CLI::App& command, const std::string& examples);
 

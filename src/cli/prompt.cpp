@@ -1,5 +1,7 @@
 #include "cli/prompt.hpp"
 
+#include "cli/options.hpp"
+
 namespace assay {
 
 void PromptOptions::declare(CLI::App& command) {
@@ -17,9 +19,9 @@ void PromptOptions::declare(CLI::App& command) {
   command.add_option("--seed", sampling.seed, "seed of the random choice (default 0)");
   command.add_option("--stop", generate.stop, "end the answer before this text (repeatable)");
   command.add_option("--max-tokens", generate.max_tokens, "tokens to generate at most (default 256)")
-      ->check(CLI::PositiveNumber);
+      ->check(kCount);
   command.add_option("--ctx", generate.context, "positions to make room for (default: prompt + max tokens)")
-      ->check(CLI::PositiveNumber);
+      ->check(kCount);
 }
 
 std::optional<bool> PromptOptions::thinking_switch() const {

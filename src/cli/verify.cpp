@@ -27,8 +27,9 @@ struct Options {
 Check check_resident_memory(const std::filesystem::path& path, int threads) {
   constexpr int64_t kTokens = 64;
   const uint64_t before = anonymous_rss_bytes();
-  const Tokenizer vocabulary = path.extension() == ".gguf" ? Tokenizer::from_gguf(GgufFile(path).metadata())
-                                                           : Tokenizer::from_directory(path);
+  const Tokenizer vocabulary = std::filesystem::is_directory(path)
+                                   ? Tokenizer::from_directory(path)
+                                   : Tokenizer::from_gguf(GgufFile(path).metadata());
   const uint64_t vocabulary_bytes = anonymous_rss_bytes() - std::min(before, anonymous_rss_bytes());
   LanguageModel model(path, {.threads = threads});
   KvCache cache = model.decoder().make_cache(std::min<int64_t>(kTokens, model.config().max_context));
@@ -66,6 +67,7 @@ Check try_resident_memory(const std::filesystem::path& path, int threads) {
 int run_verify(const Options& options) {
   const int threads = options.threads > 0 ? options.threads : count_physical_cores();
   const std::filesystem::path path = expand_path(options.path);
+  if (!std::filesystem::exists(path)) throw Error({"no such file or directory", path.string(), {}, {}, {}});
   Check memory = try_resident_memory(path, threads);
   ThreadPool pool(threads);
   TerminalProgress progress;
