@@ -18,10 +18,10 @@ struct RopeConfig {
   int64_t original_context = 0;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
   double beta_fast = 32.0, beta_slow = 1.0;              ///< yarn
-  std::optional<double> attention_factor;                ///< yarn; derived when absent
+  std::optional<double> attention_factor{};              ///< yarn; derived when absent
   double mscale = 0.0, mscale_all_dim = 0.0;             ///< yarn (DeepSeek's spelling)
   bool truncate = true;                                  ///< yarn: floor/ceil of the correction range
-  std::vector<float> factors;  ///< kFactors: rope_freqs.weight of a GGUF, dim/2 divisors
+  std::vector<float> factors{};  ///< kFactors: rope_freqs.weight of a GGUF, dim/2 divisors
 };
 
 /// A decoder-only transformer told as data: what the one generic decoder needs to run any of them.
