@@ -10,7 +10,11 @@ std::string Macro::show(Budget&) const {
 
 std::optional<Value> Macro::attribute(const std::string& name) {
   if (name == "name") return Value::text(body_->name);
-  if (name == "arguments") return Value::texts(body_->signature.names);
+  if (name == "arguments") {
+    std::vector<Value> names;
+    for (const std::string& each : body_->signature.names) names.push_back(Value::text(each));
+    return Value::tuple(std::move(names));
+  }
   if (name == "catch_kwargs") return Value::boolean(body_->uses_kwargs);
   if (name == "catch_varargs") return Value::boolean(body_->uses_varargs);
   if (name == "caller") return Value::boolean(body_->uses_caller);

@@ -190,7 +190,6 @@ Value first(Runtime& runtime, const Value& value, const Arguments& arguments) {
 
 Value last(Runtime& runtime, const Value& value, const Arguments& arguments) {
   Bound("last", arguments, {});
-  require_defined(value);
   if (value.as_object()) fail("'" + value.type_name() + "' object is not reversible");
   const std::vector<Value> all = runtime.collect(value);
   return all.empty() ? Value::undefined("No last item, sequence was empty.") : all.back();

@@ -190,13 +190,11 @@ Value truncate(Runtime& runtime, const Value& value, const Arguments& arguments)
   const int64_t wanted = bound.integer(0, 255);
   const std::u32string end = decode_utf8(bound.text(2, "..."));
   const int64_t leeway = bound.value(3).is_none() ? 5 : bound.integer(3, 5);
-  if (!value.is_text()) fail("truncate() works on str, not " + value.type_name());
-  const std::u32string text = decode_utf8(*value.as_text());
   if (wanted < static_cast<int64_t>(end.size())) fail("truncate(): the length is below that of the ending");
   if (leeway < 0) fail("truncate(): the leeway is negative");
-  if (leeway >= static_cast<int64_t>(text.size()) || static_cast<int64_t>(text.size()) - leeway <= wanted) {
-    return value;
-  }
+  if (length_of(value) - wanted <= leeway) return value;
+  if (!value.is_text()) fail("truncate() works on str, not " + value.type_name());
+  const std::u32string text = decode_utf8(*value.as_text());
   std::u32string kept = text.substr(0, static_cast<size_t>(wanted) - end.size());
   if (!bound.truth(1, false)) kept = kept.substr(0, kept.rfind(U' '));
   return runtime.make_text(encode_utf8(kept + end), value.is_safe_text());

@@ -10,10 +10,6 @@
 namespace assay::jinja {
 namespace {
 
-std::string take(const Value& self) {
-  return *self.as_text();
-}
-
 template <std::string (*Change)(std::string_view)>
 Value changed(Runtime& runtime, const Value& self, const Arguments& arguments) {
   Bound("str method", arguments, {});
@@ -35,7 +31,7 @@ Value split_by(Runtime& runtime, const Value& self, const Arguments& arguments) 
   runtime.budget().spend_text(self.as_text()->size());
   std::vector<std::string> parts = Split(*self.as_text(), separator, bound.integer(1, -1));
   runtime.budget().spend(parts.size());
-  return Value::texts(std::move(parts));
+  return Value::texts(std::move(parts), self.is_safe_text());
 }
 
 Value split_into_lines(Runtime& runtime, const Value& self, const Arguments& arguments) {
@@ -43,102 +39,7 @@ Value split_into_lines(Runtime& runtime, const Value& self, const Arguments& arg
   runtime.budget().spend_text(self.as_text()->size());
   std::vector<std::string> lines = split_lines(*self.as_text(), bound.truth(0, false));
   runtime.budget().spend(lines.size());
-  return Value::texts(std::move(lines));
-}
-
-/// The part of `text` that [start, stop) selects, and how many code points come before it.
-struct Window {
-  std::string text;
-  int64_t before;
-  bool valid;  ///< false when start lies beyond stop or the end: then nothing matches, not even ""
-};
-
-Window window_of(Runtime& runtime, const Value& self, const Bound& bound) {
-  runtime.budget().spend_text(self.as_text()->size());
-  if (bound.value(1).is_none() && bound.value(2).is_none()) return {take(self), 0, true};
-  const int64_t size = length_of(self);
-  const auto clamp = [&](int64_t at) { return std::max<int64_t>(at < 0 ? at + size : at, 0); };
-  const int64_t start = bound.value(1).is_none() ? 0 : clamp(bound.integer(1, 0));
-  const int64_t stop = bound.value(2).is_none() ? size : std::min(clamp(bound.integer(2, size)), size);
-  if (start > stop) return {"", start, false};
-  const Value part = runtime.slice(self, Value::integer(start), Value::integer(stop), Value::none());
-  return {*part.as_text(), start, true};
-}
-
-/// The texts of an argument that is a str or a tuple of them.
-std::vector<std::string> affixes(const Bound& bound, const char* method) {
-  std::vector<std::string> out;
-  const Value given = bound.value(0);
-  if (const std::string* text = given.as_text()) return {*text};
-  const Sequence* tuple = given.as_sequence();
-  const bool valid =
-      tuple && tuple->kind == SequenceKind::kTuple &&
-      std::all_of(tuple->items.begin(), tuple->items.end(), [](const Value& v) { return v.is_text(); });
-  if (!valid) {
-    fail(std::string(method) + " first arg must be str or a tuple of str, not " + given.type_name());
-  }
-  for (const Value& item : tuple->items) out.push_back(*item.as_text());
-  return out;
-}
-
-Value starts_with(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const Bound bound("startswith", arguments, {"*prefix", "*start", "*end"}, 1);
-  const Window window = window_of(runtime, self, bound);
-  for (const std::string& each : affixes(bound, "startswith")) {
-    if (window.valid && window.text.starts_with(each)) return Value::boolean(true);
-  }
-  return Value::boolean(false);
-}
-
-Value ends_with(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const Bound bound("endswith", arguments, {"*suffix", "*start", "*end"}, 1);
-  const Window window = window_of(runtime, self, bound);
-  for (const std::string& each : affixes(bound, "endswith")) {
-    if (window.valid && window.text.ends_with(each)) return Value::boolean(true);
-  }
-  return Value::boolean(false);
-}
-
-/// Code points before the first (last) occurrence within the window, or -1.
-template <bool kLast>
-int64_t position(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const Bound bound("find", arguments, {"*sub", "*start", "*end"}, 1);
-  const std::string needle = bound.text(0, {});
-  const Window window = window_of(runtime, self, bound);
-  runtime.budget().spend_text(window.text.size());
-  if (!window.valid) return -1;
-  size_t at = 0;
-  if (kLast) {
-    // Backwards over reversed bytes, which keeps the search linear.
-    const std::string text(window.text.rbegin(), window.text.rend());
-    const std::string reversed(needle.rbegin(), needle.rend());
-    at = find_bytes(text, reversed);
-    if (at != std::string::npos) at = text.size() - at - needle.size();
-  } else {
-    at = find_bytes(window.text, needle);
-  }
-  if (at == std::string::npos) return -1;
-  return window.before + static_cast<int64_t>(count_code_points(std::string_view(window.text).substr(0, at)));
-}
-
-template <bool kLast>
-Value found_at(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  return Value::integer(position<kLast>(runtime, self, arguments));
-}
-
-template <bool kLast>
-Value index_of(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const int64_t at = position<kLast>(runtime, self, arguments);
-  if (at < 0) fail("substring not found");
-  return Value::integer(at);
-}
-
-Value count(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const Bound bound("count", arguments, {"*sub", "*start", "*end"}, 1);
-  const Window window = window_of(runtime, self, bound);
-  runtime.budget().spend_text(window.text.size());
-  if (!window.valid) return Value::integer(0);
-  return Value::integer(static_cast<int64_t>(count_occurrences(window.text, bound.text(0, {}))));
+  return Value::texts(std::move(lines), self.is_safe_text());
 }
 
 Value replaced(Runtime& runtime, const Value& self, const Arguments& arguments) {
@@ -276,11 +177,11 @@ constexpr NamedMethod kMethods[] = {
     {"capitalize", changed<capitalize>},
     {"casefold", changed<to_lower>},
     {"center", padded<Align::kCenter>},
-    {"count", count},
-    {"endswith", ends_with},
-    {"find", found_at<false>},
+    {"count", text_methods::count},
+    {"endswith", text_methods::ends_with},
+    {"find", text_methods::find},
     {"format", format_self},
-    {"index", index_of<false>},
+    {"index", text_methods::index},
     {"isalnum", all_are<is_alphanumeric>},
     {"isalpha", all_are<is_letter>},
     {"isascii", ascii_only},
@@ -298,15 +199,15 @@ constexpr NamedMethod kMethods[] = {
     {"removeprefix", without_prefix},
     {"removesuffix", without_suffix},
     {"replace", replaced},
-    {"rfind", found_at<true>},
-    {"rindex", index_of<true>},
+    {"rfind", text_methods::find_last},
+    {"rindex", text_methods::index_last},
     {"rjust", padded<Align::kRight>},
     {"rpartition", partition<true>},
     {"rsplit", split_by<split_from_right>},
     {"rstrip", stripped<Side::kRight>},
     {"split", split_by<split>},
     {"splitlines", split_into_lines},
-    {"startswith", starts_with},
+    {"startswith", text_methods::starts_with},
     {"strip", stripped<Side::kBoth>},
     {"swapcase", changed<swap_case>},
     {"title", changed<to_title>},

@@ -18,12 +18,6 @@ int depth_of(const std::vector<ExprPtr>& exprs) {
   return depth;
 }
 
-int depth_of(const CallArguments& arguments) {
-  int depth = std::max(depth_of(arguments.positional), depth_of(arguments.star));
-  for (const auto& [name, expr] : arguments.named) depth = std::max(depth, expr->depth);
-  return std::max(depth, depth_of(arguments.double_star));
-}
-
 std::optional<BinaryOperator> operator_of(const Token& token, std::string_view allowed) {
   static constexpr std::pair<std::string_view, BinaryOperator> kOperators[] = {
       {"+", BinaryOperator::kAdd},    {"-", BinaryOperator::kSubtract},     {"*", BinaryOperator::kMultiply},

@@ -1,55 +1,18 @@
 #include <algorithm>
-#include <initializer_list>
 
-#include "text/jinja_parser.hpp"
+#include "text/jinja_statement_parser.hpp"
 #include "text/jinja_text.hpp"
 
 namespace assay::jinja {
 namespace {
-
-using EndNames = std::initializer_list<std::string_view>;
-
-class StatementParser : public ExpressionParser {
- public:
-  using ExpressionParser::ExpressionParser;
-
-  Body parse() { return parse_body({}); }
-
- private:
-  /// Statements up to {% one of `ends`; the stream then stands at that name. Without ends: to the end.
-  Body parse_body(EndNames ends);
-  /// The end of an opening tag, then the body.
-  Body parse_block(EndNames ends);
-  /// The same in a frame of its own, where unknown filters fail at once and a loop can not be left.
-  Body parse_frame(EndNames ends, bool in_loop);
-  Statement parse_statement();
-  Statement::Node parse_tag(const std::string& tag, int line);
-
-  ExprPtr parse_target(bool with_namespace, std::string_view end_name);
-  void check_target(const Expr& target, bool in_tuple = false) const;
-  std::string parse_plain_name();
-  Statement::Node parse_for();
-  Statement::Node parse_if();
-  Statement::Node parse_set();
-  Statement::Node parse_macro();
-  Statement::Node parse_call_block();
-  Statement::Node parse_filter_block();
-  Statement::Node parse_with();
-  Statement::Node parse_named_block();
-  Statement::Node parse_generation();
-  Statement::Node parse_loop_exit(const std::string& tag);
-  Signature parse_signature();
-  void parse_macro_body(MacroBody& macro, std::string_view end);
-  [[noreturn]] void fail_end(EndNames ends) const;
-
-  bool in_loop_ = false;
-};
 
 std::string list_names(EndNames names) {
   std::string out;
   for (const std::string_view name : names) out += (out.empty() ? "'" : " or '") + std::string(name) + "'";
   return out;
 }
+
+}  // namespace
 
 void StatementParser::fail_end(EndNames ends) const {
   tokens_.fail_here("unexpected end of template, " + list_names(ends) + " is missing");
@@ -111,7 +74,7 @@ Statement::Node StatementParser::parse_tag(const std::string& tag, int line) {
   if (tag == "block") return parse_named_block();
   if (tag == "generation") return parse_generation();
   if (tag == "break" || tag == "continue") return parse_loop_exit(tag);
-  if (tag == "print") return Output{parse_tuple({})};
+  if (tag == "print") return parse_print(line);
   if (tag == "include" || tag == "import" || tag == "from" || tag == "extends") {
     throw Failure("{% " + tag + " %} is refused: a chat template cannot read other templates", line);
   }
@@ -119,16 +82,14 @@ Statement::Node StatementParser::parse_tag(const std::string& tag, int line) {
   throw Failure("Encountered unknown tag " + quote(tag) + ".", line);
 }
 
-void StatementParser::check_target(const Expr& target, bool in_tuple) const {
-  if (std::holds_alternative<NameExpr>(target.node) || std::holds_alternative<NamespaceTarget>(target.node))
-    return;
+void StatementParser::check_target(const Expr& target) const {
   const auto* tuple = std::get_if<SequenceExpr>(&target.node);
   if (tuple && tuple->kind == SequenceKind::kTuple) {
-    for (const ExprPtr& item : tuple->items) check_target(*item, true);
-    return;
+    for (const ExprPtr& item : tuple->items) check_target(*item);
+  } else if (!std::holds_alternative<NameExpr>(target.node) &&
+             !std::holds_alternative<NamespaceTarget>(target.node)) {
+    throw Failure("can't assign to an expression", target.line);
   }
-  throw Failure(in_tuple ? "can't assign to part of a tuple target" : "can't assign to an expression",
-                target.line);
 }
 
 ExprPtr StatementParser::parse_target(bool with_namespace, std::string_view end_name) {
@@ -201,59 +162,6 @@ Statement::Node StatementParser::parse_set() {
   return SetBlock{std::move(target), std::move(filter), std::move(body)};
 }
 
-Signature StatementParser::parse_signature() {
-  Signature signature;
-  tokens_.expect_operator("(");
-  while (!tokens_.at_operator(")")) {
-    if (!signature.names.empty()) tokens_.expect_operator(",");
-    std::string name = parse_plain_name();
-    if (std::find(signature.names.begin(), signature.names.end(), name) != signature.names.end()) {
-      tokens_.fail_here("duplicate argument " + quote(name));
-    }
-    if (tokens_.skip_operator("=")) {
-      signature.defaults.push_back(parse_expression());
-    } else if (!signature.defaults.empty()) {
-      tokens_.fail_here("non-default argument follows default argument");
-    }
-    signature.names.push_back(std::move(name));
-  }
-  tokens_.expect_operator(")");
-  return signature;
-}
-
-void StatementParser::parse_macro_body(MacroBody& macro, std::string_view end) {
-  macros_.push_back(&macro);
-  macro.body = parse_frame({end}, false);
-  macros_.pop_back();
-  tokens_.take();
-}
-
-Statement::Node StatementParser::parse_macro() {
-  auto macro = std::make_shared<MacroBody>();
-  macro->name = parse_plain_name();
-  macro->signature = parse_signature();
-  parse_macro_body(*macro, "endmacro");
-  return MacroDefinition{std::move(macro)};
-}
-
-Statement::Node StatementParser::parse_call_block() {
-  auto caller = std::make_shared<MacroBody>();
-  caller->name = "caller";
-  if (tokens_.at_operator("(")) caller->signature = parse_signature();
-  const int line = tokens_.current().line;
-  ExprPtr call = parse_expression();
-  if (!std::holds_alternative<CallExpr>(call->node)) throw Failure("expected call", line);
-  parse_macro_body(*caller, "endcall");
-  return CallBlock{std::move(call), std::move(caller)};
-}
-
-Statement::Node StatementParser::parse_filter_block() {
-  ExprPtr filter = parse_filter(nullptr, true);
-  Body body = parse_frame({"endfilter"}, false);
-  tokens_.take();
-  return FilterBlock{std::move(filter), std::move(body)};
-}
-
 Statement::Node StatementParser::parse_with() {
   With with;
   while (!tokens_.at(TokenKind::kBlockEnd)) {
@@ -287,13 +195,23 @@ Statement::Node StatementParser::parse_generation() {
   return generation;
 }
 
+/// Prints its expressions one after the other, which is what `~` makes of them.
+Statement::Node StatementParser::parse_print(int line) {
+  std::vector<ExprPtr> parts;
+  int depth = 0;
+  while (!tokens_.at(TokenKind::kBlockEnd)) {
+    if (!parts.empty()) tokens_.expect_operator(",");
+    parts.push_back(parse_expression());
+    depth = std::max(depth, parts.back()->depth);
+  }
+  return Output{make(line, depth, ConcatExpr{std::move(parts)})};
+}
+
 Statement::Node StatementParser::parse_loop_exit(const std::string& tag) {
   if (!in_loop_) tokens_.fail_here("'" + tag + "' outside loop");
   if (tag == "break") return Break{};
   return Continue{};
 }
-
-}  // namespace
 
 Body parse_template(std::string_view source) {
   return StatementParser(read_tokens(source)).parse();

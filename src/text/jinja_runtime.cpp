@@ -65,11 +65,6 @@ bool is_hashable(const Value& value) {
   return sequence->kind == SequenceKind::kRange;
 }
 
-bool is_subscriptable(const Sequence& sequence) {
-  return sequence.kind == SequenceKind::kList || sequence.kind == SequenceKind::kTuple ||
-         sequence.kind == SequenceKind::kRange;
-}
-
 /// `of[key]` where Python has it.
 std::optional<Value> subscript(Runtime& runtime, const Value& of, const Value& key) {
   if (const Dict* dict = of.as_dict()) {
@@ -125,68 +120,6 @@ Value Runtime::item(const Value& of, const Value& key) {
   if (auto found = subscript(*this, of, key)) return *found;
   if (const std::string* name = key.as_text()) return attribute(of, *name);
   return missing(*this, of, key);
-}
-
-namespace {
-
-/// Python's slice.indices(): the first index, the end, and the step over `size` items.
-struct SliceRange {
-  int64_t start, stop, step;
-};
-
-int64_t clamp_index(int64_t index, int64_t size, int64_t step) {
-  if (index < 0) index = std::max<int64_t>(index + size, step < 0 ? -1 : 0);
-  return std::min(index, step < 0 ? size - 1 : size);
-}
-
-SliceRange resolve_slice(int64_t size, std::optional<int64_t> start, std::optional<int64_t> stop,
-                         int64_t step) {
-  SliceRange range{};
-  // A step beyond the size takes one item whatever its value; bounding it keeps the sums from overflowing.
-  range.step = std::clamp<int64_t>(step, -size - 1, size + 1);
-  range.start = start ? clamp_index(*start, size, step) : (step < 0 ? size - 1 : 0);
-  range.stop = stop ? clamp_index(*stop, size, step) : (step < 0 ? -1 : size);
-  return range;
-}
-
-template <typename Take>
-void for_each_in(const SliceRange& range, Take take) {
-  for (int64_t i = range.start; range.step > 0 ? i < range.stop : i > range.stop; i += range.step) {
-    take(static_cast<size_t>(i));
-  }
-}
-
-bool is_slice_part(const Value& part) {
-  return part.is_none() || part.integral();
-}
-
-}  // namespace
-
-Value Runtime::slice(const Value& of, const Value& start, const Value& stop, const Value& step) {
-  require_defined(of);
-  const Sequence* sequence = of.as_sequence();
-  const std::string* text = of.as_text();
-  if ((!text && !(sequence && is_subscriptable(*sequence))) || !is_slice_part(start) ||
-      !is_slice_part(stop) || !is_slice_part(step)) {
-    return Value::undefined(describe(of) + " has no element slice");
-  }
-  const int64_t stride = step.integral().value_or(1);
-  if (stride == 0) fail("slice step cannot be zero");
-  if (text) {
-    budget_.spend_text(text->size());
-    const std::u32string points = decode_utf8(*text);
-    std::u32string out;
-    for_each_in(resolve_slice(static_cast<int64_t>(points.size()), start.integral(), stop.integral(), stride),
-                [&](size_t i) { out += points[i]; });
-    return make_text(encode_utf8(out), of.is_safe_text());
-  }
-  std::vector<Value> items;
-  for_each_in(
-      resolve_slice(static_cast<int64_t>(sequence->items.size()), start.integral(), stop.integral(), stride),
-      [&](size_t i) { items.push_back(sequence->items[i]); });
-  budget_.spend(items.size());
-  return Value::sequence(sequence->kind == SequenceKind::kTuple ? SequenceKind::kTuple : SequenceKind::kList,
-                         std::move(items));
 }
 
 Value Runtime::follow_path(const Value& from, const Value& path, const Value* fallback) {
@@ -253,11 +186,10 @@ Stream iterate_keys(Budget& budget, std::shared_ptr<const Dict> dict) {
 
 Stream iterate_characters(Budget& budget, const Value& text) {
   budget.spend_text(text.as_text()->size());
-  return [&budget, points = decode_utf8(*text.as_text()), i = size_t{0},
-          safe = text.is_safe_text()]() mutable -> std::optional<Value> {
+  return [&budget, points = decode_utf8(*text.as_text()), i = size_t{0}]() mutable -> std::optional<Value> {
     if (i >= points.size()) return std::nullopt;
     budget.spend();
-    return Value::text(encode_utf8(points.substr(i++, 1)), safe);
+    return Value::text(encode_utf8(points.substr(i++, 1)));
   };
 }
 

@@ -40,7 +40,7 @@ std::vector<std::string> split_on_space(std::string_view text, long long limit) 
       continue;
     }
     if (limit >= 0 && static_cast<long long>(parts.size()) >= limit) {
-      parts.emplace_back(strip(text.substr(pieces[i].begin), std::nullopt, Side::kRight));
+      parts.emplace_back(text.substr(pieces[i].begin));
       break;
     }
     const size_t begin = pieces[i].begin;
@@ -61,7 +61,7 @@ std::vector<std::string> split_on_space_from_right(std::string_view text, long l
     }
     const size_t end = pieces[i - 1].end;
     if (limit >= 0 && static_cast<long long>(parts.size()) >= limit) {
-      parts.emplace_back(strip(text.substr(0, end), std::nullopt, Side::kLeft));
+      parts.emplace_back(text.substr(0, end));
       break;
     }
     size_t begin = end;

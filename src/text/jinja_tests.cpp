@@ -119,13 +119,15 @@ bool is_same(Runtime& runtime, const Value& value, const Arguments& arguments) {
   return equals(value, other, runtime.budget());
 }
 
-bool is_filter(Runtime&, const Value& value, const Arguments& arguments) {
+bool is_filter(Runtime& runtime, const Value& value, const Arguments& arguments) {
   take_none("filter", arguments);
+  hash_key(value, runtime.budget());  // Python looks the value up in a dict
   return value.as_text() && find_filter(*value.as_text());
 }
 
-bool is_test(Runtime&, const Value& value, const Arguments& arguments) {
+bool is_test(Runtime& runtime, const Value& value, const Arguments& arguments) {
   take_none("test", arguments);
+  hash_key(value, runtime.budget());
   return value.as_text() && find_test(*value.as_text());
 }
 

@@ -15,10 +15,10 @@ Value Value::undefined(std::string reason) {
   return Value(Storage(Undefined{std::make_shared<const std::string>(std::move(reason))}));
 }
 
-Value Value::texts(std::vector<std::string> items) {
+Value Value::texts(std::vector<std::string> items, bool safe) {
   std::vector<Value> values;
   values.reserve(items.size());
-  for (std::string& item : items) values.push_back(text(std::move(item)));
+  for (std::string& item : items) values.push_back(text(std::move(item), safe));
   return list(std::move(values));
 }
 
@@ -93,6 +93,11 @@ int Value::depth() const noexcept {
 
 Value Object::call(Runtime&, const Arguments&) {
   fail("'" + type_name() + "' object is not callable");
+}
+
+bool is_subscriptable(const Sequence& sequence) {
+  return sequence.kind == SequenceKind::kList || sequence.kind == SequenceKind::kTuple ||
+         sequence.kind == SequenceKind::kRange;
 }
 
 int check_depth(int depth) {

@@ -24,12 +24,20 @@ struct Undefined {
   std::shared_ptr<const std::string> reason;
 };
 struct None {};
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored \
+    "-Wmaybe-uninitialized"  // g++ 12 takes a moved variant's idle members for reads
+#endif
 /// A str. `safe` is Jinja2's Markup: the |safe and |escape filters make it, and joining it with plain text
 /// escapes that text.
 struct Text {
   std::shared_ptr<const std::string> bytes;
   bool safe = false;
 };
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 enum class SequenceKind { kList, kTuple, kRange, kKeys, kValues, kItems };
 struct Sequence;
@@ -54,7 +62,7 @@ class Value {
   /// Throw Failure when the nesting exceeds kMaxValueDepth.
   static Value list(std::vector<Value> items) { return sequence(SequenceKind::kList, std::move(items)); }
   static Value tuple(std::vector<Value> items) { return sequence(SequenceKind::kTuple, std::move(items)); }
-  static Value texts(std::vector<std::string> items);
+  static Value texts(std::vector<std::string> items, bool safe = false);
   static Value sequence(SequenceKind kind, std::vector<Value> items);
   static Value dict(Dict entries);
   static Value object(std::shared_ptr<Object> object) { return Value(Storage(std::move(object))); }
@@ -99,6 +107,9 @@ struct Sequence {
   std::string shown;     ///< repr() of a range; empty otherwise
   bool grouped = false;  ///< a (grouper, list) pair of the groupby filter, which has those attributes
 };
+
+/// Lists, tuples and ranges; the views of a dict are not.
+bool is_subscriptable(const Sequence& sequence);
 
 /// A dict: insertion order, keys compared as Python does (1, 1.0 and True are one key).
 class Dict {
