@@ -60,7 +60,7 @@ build_assay() {
   [ -z "${ASSAY:-}" ] || die "ASSAY=$ASSAY is not an executable file"
   assay_install "${assay_packages[@]}" >&2
   say "building assay"
-  (cd "$ROOT" && assay_build release -DASSAY_TESTS=OFF) > "$DIR/assay-build.log" 2>&1 ||
+  (cd "$ROOT" && cmake --preset release && cmake --build --preset release --target assay) > "$DIR/assay-build.log" 2>&1 ||
     die "the build of assay failed: see $DIR/assay-build.log"
 }
 

@@ -41,14 +41,14 @@ class Assay:
     def decoded(self, path: Path, tensor: str) -> np.ndarray:
         """Values of one tensor as f32, flat, row-major in the order of the file (GGUF rows stay permuted)."""
         with tempfile.NamedTemporaryFile(suffix=".f32") as out:
-            self.run("inspect", path, "--dump", tensor, "-o", out.name, "--overwrite")
+            self.run("inspect", path, "--dump", tensor, "-o", out.name)
             return np.fromfile(out.name, dtype="<f4")
 
     def logits(self, path: Path, ids: list[int], compute: str = "exact") -> np.ndarray:
         """[len(ids), vocab] f32: row i holds the logits after ids[0..i]."""
         with tempfile.NamedTemporaryFile(suffix=".f32") as out:
             joined = ",".join(map(str, ids))
-            self.run("eval", "logits", path, "--ids", joined, "--compute", compute, "-o", out.name, "--overwrite")
+            self.run("eval", "logits", path, "--ids", joined, "--compute", compute, "-o", out.name)
             return np.fromfile(out.name, dtype="<f4").reshape(len(ids), -1)
 
     def greedy(self, path: Path, prompt: str, n_tokens: int, compute: str) -> dict:
@@ -57,9 +57,9 @@ class Assay:
                         "--compute", compute, "--json")
         return json.loads(text)
 
-    def perplexity(self, path: Path, text: Path, ctx: int, compute: str) -> float:
+    def perplexity(self, path: Path, text: Path, ctx: int, chunks: int, compute: str) -> float:
         """Perplexity by llama-perplexity's convention: chunks of ctx tokens, their second half counted."""
-        out = self.run("eval", "perplexity", path, "--text", text, "--ctx", ctx, "--convention", "llama.cpp",
+        out = self.run("eval", "perplexity", path, "--text", text, "--ctx", ctx, "--chunks", chunks,
                        "--compute", compute, "--json")
         return float(json.loads(out)["results"][0]["metric"]["perplexity"]["value"])
 

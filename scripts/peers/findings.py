@@ -18,15 +18,28 @@ class Finding:
     ok: bool
 
 
+@dataclass(frozen=True)
+class Continuation:
+    """One prompt continued by both engines, as text."""
+
+    subject: str
+    compute: str
+    prompt: str
+    ours: str
+    theirs: str
+
+
 @dataclass
 class Findings:
     rows: list[Finding] = field(default_factory=list)
+    texts: list[Continuation] = field(default_factory=list)
     silent: bool = False  # True where a planted error makes a failure the right result
+    verbose: bool = False  # also print what agrees
 
     def add(self, subject: str, check: str, measured: str, bound: str, ok: bool) -> None:
         row = Finding(subject, check, measured, bound, bool(ok))
         self.rows.append(row)
-        if not self.silent:
+        if not self.silent and (self.verbose or not row.ok):
             print(f"{'ok  ' if row.ok else 'FAIL'} {subject}: {check}: {measured} (bound: {bound})", file=sys.stderr)
 
     @contextlib.contextmanager

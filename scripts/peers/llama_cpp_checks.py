@@ -10,12 +10,12 @@ import numpy as np
 
 from assay_cli import Assay
 from bits import largest_difference, rounding_bound
-from checkpoints import PROMPTS, Checkpoint
-from findings import Findings
-from llama_cpp_peer import GREEDY_TOKENS, LlamaCpp, float32_logits
+from checkpoints import HARD_TEXTS, PROMPTS, Checkpoint
+from findings import Continuation, Findings
+from llama_cpp_peer import GREEDY_TOKENS, LlamaCpp, Session, float32_logits
 
 F32_RUN = ("-ctk", "f32", "-ctv", "f32", "-fa", "off")
-PPL_CTX = 512
+PPL_CTX, PPL_CHUNKS = 512, 16
 PPL_DECIMALS = 1e-4  # llama-perplexity prints four
 
 
@@ -39,23 +39,40 @@ def compare_logits(assay: Assay, llama: LlamaCpp, file: Subject, ids: list[int],
         findings.add(file.label, check, f"{difference:.2e}", f"{bound:.2e}", difference <= bound)
 
 
-def compare_tokens(llama: LlamaCpp, file: Subject, checkpoint: Checkpoint, findings: Findings) -> bool:
-    """llama.cpp's ids from our file's vocabulary against tokenizer.json's. True if greedy text can be compared."""
-    check = "llama.cpp tokenizes the prompts as tokenizer.json does"
-    with findings.attempt(file.label, check):
-        with llama.open(file.theirs) as session:
-            same = [session.tokens(p) == checkpoint.tokenizer.encode(p).ids for p in PROMPTS]
-        findings.add(file.label, check, f"{sum(same)} of {len(same)}", "all", all(same))
+def compare_tokens(llama: LlamaCpp, label: str, file: Path, checkpoint: Checkpoint, text: Path | None,
+                   findings: Findings) -> bool:
+    """llama.cpp's ids from a GGUF vocabulary against tokenizer.json's: the prompts, harder texts, and the
+    evaluation text as a whole. True if all are equal, so that greedy text and perplexity can be compared."""
+    check = "llama.cpp tokenizes as tokenizer.json does"
+    with findings.attempt(label, check):
+        texts = [*PROMPTS, *map(checkpoint.spellable, HARD_TEXTS)] + ([text.read_text()] if text else [])
+        expected = [checkpoint.tokenizer.encode(t).ids for t in texts]
+        with llama.open(file) as session:
+            same = [session.tokens(t) == ids for t, ids in zip(texts, expected)]
+        wrong = next((f"; not '{t[:40]}'" for t, equal in zip(texts, same) if not equal), "")
+        findings.add(label, check, f"{sum(same)} of {len(same)} texts, {sum(map(len, expected)):,} ids{wrong}", "all",
+                     all(same))
         return all(same)
     return False
 
 
-def compare_greedy(assay: Assay, llama: LlamaCpp, file: Subject, compute: str, findings: Findings) -> None:
+def parting(assay: Assay, file: Subject, compute: str, ours: list[int], history: list[int], theirs: int,
+            session: Session, reference: Session) -> tuple[float, float]:
+    """Where two continuations part: how far our logits of the two tokens lie apart, and what may be noise. For
+    exact, that is 8 steps of f32 at the largest logit; for fast, what rounding activations (to 8 bits, keys and
+    values to f16) does to llama.cpp's own logits at this step."""
+    row = assay.logits(file.ours, history, compute)[-1]
+    base = reference.logits(history)[-1]
+    noise = largest_difference(session.logits(history)[-1], base) if compute == "fast" else \
+        2.0**-20 * float(np.abs(base).max())
+    return abs(float(row[ours[-1]] - row[theirs])), noise
+
+
+def compare_greedy(assay: Assay, llama: LlamaCpp, file: Subject, compute: str, decode, findings: Findings) -> None:
     """Five greedy continuations. llama.cpp runs an expanded F32 file when compute is exact, and as it comes when
-    it is fast: then both sides round activations to 8 bits, each in its own way, and a tie may fall either way.
-    A tie is: our logits of the two tokens differ by no more than twice what that rounding does to llama.cpp's
-    own logits at this step."""
-    check = f"greedy continuation of {len(PROMPTS)} prompts ({compute})"
+    it is fast: then each side rounds activations in its own way, and a tie may fall either way. A tie: our logits
+    of the two tokens differ by at most twice the noise of `parting`."""
+    check = f"greedy text ({compute})"
     with findings.attempt(file.label, check):
         equal, ties, wrong = 0, 0, []
         settings = {"f32_cache": True, "flash": False} if compute == "exact" else {}
@@ -65,32 +82,31 @@ def compare_greedy(assay: Assay, llama: LlamaCpp, file: Subject, compute: str, f
                 ids = session.tokens(prompt)
                 theirs = session.greedy(ids, GREEDY_TOKENS)
                 ours = assay.greedy(file.ours, prompt, GREEDY_TOKENS, compute)["tokens"]
+                findings.texts.append(Continuation(file.label, compute, prompt, decode(ours), decode(theirs)))
                 first = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), None)
-                if first is None:  # an end token may have stopped ours early
-                    equal += 1
+                if first is None:
+                    stopped = any(map(session.ends, (ours[-1:] + theirs[len(ours):len(ours) + 1])))
+                    equal += len(ours) == len(theirs) or stopped
+                    if len(ours) != len(theirs) and not stopped:
+                        wrong.append(f"'{prompt}': stops after {len(ours)} tokens")
                     continue
-                history = ids + theirs[:first]
-                row = assay.logits(file.ours, history, compute)[-1]
-                base = reference.logits(history)[-1]
-                noise = largest_difference(session.logits(history)[-1], base) if compute == "fast" else \
-                    2.0**-20 * float(np.abs(base).max()) * 8
-                gap = float(row[ours[first]] - row[theirs[first]])
-                if abs(gap) <= 2 * noise:
-                    ties += 1
-                else:
+                gap, noise = parting(assay, file, compute, ours[:first + 1], ids + theirs[:first], theirs[first],
+                                     session, reference)
+                ties += gap <= 2 * noise
+                if gap > 2 * noise:
                     wrong.append(f"'{prompt}' at token {first}: gap {gap:.3g} > 2x{noise:.3g}")
-        text = f"{equal} equal, {ties} part at a tie" + (f"; {wrong[0]}" if wrong else "")
-        findings.add(file.label, check, text, "equal or a tie", not wrong)
+        text = f"{equal} of {len(PROMPTS)} equal" + (f", {ties} part at a tie" if ties else "")
+        findings.add(file.label, check, text + (f"; {wrong[0]}" if wrong else ""), "equal or a tie", not wrong)
 
 
 def compare_perplexity(assay: Assay, llama: LlamaCpp, file: Subject, text: Path, findings: Findings) -> None:
     """exact against llama.cpp on its F32 expansion: within the four printed decimals and f32 rounding. fast
     against the file as it comes: within twice what 8-bit activations cost llama.cpp itself, at least 0.1 %."""
-    with findings.attempt(file.label, "perplexity"):
-        base = llama.perplexity(file.decoded, text, PPL_CTX, *F32_RUN)
-        native = llama.perplexity(file.theirs, text, PPL_CTX)
-        exact = assay.perplexity(file.ours, text, PPL_CTX, "exact")
-        fast = assay.perplexity(file.ours, text, PPL_CTX, "fast")
+    with findings.attempt(file.label, "perplexity (exact)"):
+        base = llama.perplexity(file.decoded, text, PPL_CTX, PPL_CHUNKS, *F32_RUN)
+        native = llama.perplexity(file.theirs, text, PPL_CTX, PPL_CHUNKS)
+        exact = assay.perplexity(file.ours, text, PPL_CTX, PPL_CHUNKS, "exact")
+        fast = assay.perplexity(file.ours, text, PPL_CTX, PPL_CHUNKS, "fast")
         tight = PPL_DECIMALS / base + 1e-5
         loose = max(2 * abs(math.log(native / base)), 1e-3)
         for name, ours, theirs, bound in (("exact", exact, base, tight), ("fast", fast, native, loose)):

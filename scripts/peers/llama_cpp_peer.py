@@ -45,19 +45,15 @@ class LlamaCpp:
         self.tool("llama-quantize", "--allow-requantize", source, target, kind)
         return target
 
-    def perplexity(self, model: Path, text: Path, ctx: int, *options: str) -> float:
-        """llama-perplexity's result. Its log is written by a thread that can lose the last line at exit, so the
-        running value of the last chunk, printed with the same four decimals, is read where that happened."""
+    def perplexity(self, model: Path, text: Path, ctx: int, chunks: int, *options: str) -> float:
+        """llama-perplexity over the first `chunks` chunks. Its log is written by a thread that loses what is still
+        queued at exit, so two chunks more are run and the running value is read, which has the same four decimals."""
+        command = ["-m", model, "-f", text, "-c", ctx, "-b", ctx, "-t", 1, "--chunks", chunks + 2, *options]
         for _ in range(3):
-            out = self.tool("llama-perplexity", "-m", model, "-f", text, "-c", ctx, "-t", 1, *options)
-            final = re.search(r"Final estimate: PPL = ([0-9.]+)", out)
-            if final:
-                return float(final.group(1))
-            chunks = re.search(r"over (\d+) chunks", out)
-            running = re.findall(r"\[(\d+)\]([0-9.]+)", out)
-            if chunks and running and running[-1][0] == chunks.group(1):
-                return float(running[-1][1])
-        raise RuntimeError("llama-perplexity printed no result in three runs")
+            running = re.search(rf"\[{chunks}\]([0-9.]+),", self.tool("llama-perplexity", *command))
+            if running:
+                return float(running.group(1))
+        raise RuntimeError(f"llama-perplexity printed no value for chunk {chunks} in three runs")
 
     def open(self, model: Path, **settings: bool) -> "Session":
         return Session(self.api, model, **settings)
@@ -99,6 +95,9 @@ class Session:
         if count < 0:
             raise RuntimeError(f"llama_tokenize needs {-count} tokens for {len(raw)} bytes")
         return list(room[:count])
+
+    def ends(self, token: int) -> bool:
+        return bool(self.api.llama_vocab_is_eog(self.vocab, token))
 
     def _feed(self, ids: list[int], start: int) -> np.ndarray:
         """Appends ids at position `start`; [len(ids), vocab] logits."""

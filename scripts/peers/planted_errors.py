@@ -46,6 +46,36 @@ def mlx_with_error(source: Path, target: Path) -> Path:
     raise ValueError(f"{source} holds no quantized value projection")
 
 
+def offset_in_file(field, part: int) -> int:
+    """Where a part of a metadata field lies: gguf-py keeps the parts of a field in file order without gaps."""
+    return int(field.offset) + sum(p.nbytes for p in field.parts[:part])
+
+
+def gguf_with_other_rope(source: Path, target: Path) -> Path:
+    """A copy whose rope.freq_base is another by one bit of its mantissa."""
+    shutil.copyfile(source, target)
+    field = next(f for key, f in GGUFReader(source).fields.items() if key.endswith(".rope.freq_base"))
+    flip_bit(target, offset_in_file(field, field.data[0]), 3)
+    return target
+
+
+def gguf_with_swapped_pieces(source: Path, target: Path, ids: list[int]) -> Path:
+    """A copy in which two pieces of the vocabulary, both used by `ids` and equally long, have changed places."""
+    shutil.copyfile(source, target)
+    field = GGUFReader(source).fields["tokenizer.ggml.tokens"]
+    first: dict[int, int] = {}
+    for token in ids[1:]:  # the first may be BOS
+        size = len(field.parts[field.data[token]])
+        other = first.setdefault(size, token)
+        if other != token:
+            with target.open("r+b") as f:
+                for where, what in ((token, other), (other, token)):
+                    f.seek(offset_in_file(field, field.data[where]))
+                    f.write(field.parts[field.data[what]].tobytes())
+            return target
+    raise ValueError(f"{source} spells its prompts with no two pieces of one length")
+
+
 def must_object(label: str, compare, findings: Findings) -> None:
     """Runs `compare(Findings)` on a planted error; the finding is that it failed by comparing, not by crashing."""
     inner = Findings(silent=True)
