@@ -95,8 +95,8 @@ ensure_llama_cpp() {
   fi
   say "building llama.cpp (ten minutes on two cores)"
   { cmake -G Ninja -S "$source/vendor/llama.cpp" -B "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-    -DGGML_NATIVE=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF \
-    -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF "${flags[@]}" &&
+    -DGGML_NATIVE=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+    -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF "${flags[@]}" &&
     cmake --build "$build" --target llama llama-quantize llama-perplexity; } > "$DIR/llama.cpp-build.log" 2>&1 ||
     die "the build of llama.cpp failed: see $DIR/llama.cpp-build.log"
   printf '%s\n' "$version" > "$build/.version"
@@ -109,4 +109,5 @@ assay_binary > /dev/null || build_assay
 
 mode=(--full)
 if [ "$QUICK" = 1 ]; then mode=(--quick); fi
-exec "$DIR/venv/bin/python" "$ROOT/scripts/peers/main.py" "${mode[@]}" --assay "$(assay_binary)" --dir "$DIR" --root "$ROOT"
+exec "$DIR/venv/bin/python" "$ROOT/scripts/peers/main.py" "${mode[@]}" --assay "$(assay_binary)" --dir "$DIR" \
+  --root "$ROOT"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import sys
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison. `measured` and `bound` are texts; `ok` says whether measured is within bound."""
+    """One comparison. The subject is "CHECKPOINT RECIPE" or "CHECKPOINT RECIPE by WRITER"; `measured` and `bound`
+    are texts; `ok` says whether measured is within bound."""
 
     subject: str
     check: str
@@ -50,6 +53,9 @@ class Findings:
         except Exception as error:  # noqa: BLE001 - any fault of either side is a disagreement
             text = str(error).strip() or type(error).__name__
             self.add(subject, check, text.splitlines()[-1][:200], "runs", False)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1)
 
     def failed(self) -> list[Finding]:
         return [row for row in self.rows if not row.ok]

@@ -39,20 +39,25 @@ def compare_logits(assay: Assay, llama: LlamaCpp, file: Subject, ids: list[int],
         findings.add(file.label, check, f"{difference:.2e}", f"{bound:.2e}", difference <= bound)
 
 
+def equal_ids(llama: LlamaCpp, file: Path, checkpoint: Checkpoint, text: Path | None) -> tuple[str, bool]:
+    """llama.cpp's ids from a GGUF vocabulary against tokenizer.json's: the prompts, harder texts, and the
+    evaluation text as a whole. What was found, and whether all are equal."""
+    texts = [*PROMPTS, *map(checkpoint.spellable, HARD_TEXTS)] + ([text.read_text()] if text else [])
+    expected = [checkpoint.tokenizer.encode(t).ids for t in texts]
+    with llama.open(file) as session:
+        same = [session.tokens(t) == ids for t, ids in zip(texts, expected)]
+    wrong = next((f"; not '{t[:40].strip()}'" for t, equal in zip(texts, same) if not equal), "")
+    return f"{sum(same)} of {len(same)} texts, {sum(map(len, expected)):,} ids{wrong}", all(same)
+
+
 def compare_tokens(llama: LlamaCpp, label: str, file: Path, checkpoint: Checkpoint, text: Path | None,
                    findings: Findings) -> bool:
-    """llama.cpp's ids from a GGUF vocabulary against tokenizer.json's: the prompts, harder texts, and the
-    evaluation text as a whole. True if all are equal, so that greedy text and perplexity can be compared."""
+    """True if all ids are equal, so that greedy text and perplexity can be compared."""
     check = "llama.cpp tokenizes as tokenizer.json does"
     with findings.attempt(label, check):
-        texts = [*PROMPTS, *map(checkpoint.spellable, HARD_TEXTS)] + ([text.read_text()] if text else [])
-        expected = [checkpoint.tokenizer.encode(t).ids for t in texts]
-        with llama.open(file) as session:
-            same = [session.tokens(t) == ids for t, ids in zip(texts, expected)]
-        wrong = next((f"; not '{t[:40]}'" for t, equal in zip(texts, same) if not equal), "")
-        findings.add(label, check, f"{sum(same)} of {len(same)} texts, {sum(map(len, expected)):,} ids{wrong}", "all",
-                     all(same))
-        return all(same)
+        measured, equal = equal_ids(llama, file, checkpoint, text)
+        findings.add(label, check, measured, "all", equal)
+        return equal
     return False
 
 

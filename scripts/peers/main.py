@@ -45,6 +45,7 @@ class Comparison:
 
     def judge_files(self) -> None:
         for recipe, path in self.outputs.items():
+            self.inspect_verdict(path, recipe, self.label(recipe))
             if recipe.startswith("gguf:"):
                 gguf_peer.compare_decoding(self.assay, path, path, self.label(recipe), self.findings)
                 continue
@@ -167,8 +168,10 @@ def read_llama_quantize(comparison: Comparison, llama, recipe: str, ours: Path, 
                                   findings)
 
 
-def read_converter(comparison: Comparison, llama, python: Path, findings: Findings) -> None:
+def read_converter(comparison: Comparison, llama, python: Path, text: Path | None, findings: Findings) -> None:
     """What convert_hf_to_gguf.py writes, against our F32 file: tensors byte for byte, metadata key by key."""
+    import llama_cpp_checks as checks
+
     label = comparison.label("gguf:F32", "convert_hf_to_gguf.py")
     with findings.attempt(label, "converter"):
         theirs = comparison.work / "converted-F32.gguf"
@@ -181,6 +184,8 @@ def read_converter(comparison: Comparison, llama, python: Path, findings: Findin
         gguf_peer.compare_tensor_bytes(comparison.outputs["gguf:F32"], theirs, label, findings, demand=True)
         gguf_peer.compare_metadata(comparison.outputs["gguf:F32"], theirs, label, findings)
         gguf_peer.compare_decoding(comparison.assay, theirs, theirs, label, findings)
+        measured, _ = checks.equal_ids(llama, theirs, comparison.checkpoint, text)
+        findings.add(label, "token ids from the converter's own vocabulary", measured, "recorded", True)
 
 
 def read_stored(comparison: Comparison, findings: Findings) -> None:
@@ -196,7 +201,7 @@ def judge_with_llama_cpp_built(comparison: Comparison, llama, data: Path, findin
     text = comparison.checkpoint.evaluation_text(data, comparison.work)
     judge_by_llama_cpp(comparison, llama, text, findings)
     if python := os.environ.get("ASSAY_TORCH_PYTHON"):
-        read_converter(comparison, llama, Path(python), findings)
+        read_converter(comparison, llama, Path(python), text, findings)
     read_stored(comparison, findings)
     if comparison.checkpoint.trained:
         plant_wrong_file(comparison, llama, text, findings)
@@ -233,8 +238,10 @@ def main() -> int:
             plant_errors(comparison, llama, findings)
         if llama is not None:
             judge_with_llama_cpp_built(comparison, llama, data, findings)
-        print(f"{checkpoint.name}: {len(findings.rows) - before} comparisons, {time.monotonic() - started:.0f} s", flush=True)
-    table = document.versions(assay.version(), Path(__file__).with_name("requirements.txt"), llama is not None)
+        seconds = time.monotonic() - started
+        print(f"{checkpoint.name}: {len(findings.rows) - before} comparisons, {seconds:.0f} s", flush=True)
+    (options.dir / f"findings-{options.mode}.json").write_text(findings.to_json())
+    table = document.versions(assay.version(), None if llama is None else document.llama_cpp_version(options.dir))
     target = options.dir / "peers-quick.md" if quick else options.root / "docs/peers.md"
     target.write_text(document.render(findings, table, options.mode))
     failed = findings.failed()
