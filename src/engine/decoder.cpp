@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/aligned.hpp"
 #include "base/error.hpp"
 #include "engine/attention.hpp"
 #include "engine/decoder_weights.hpp"
@@ -19,19 +20,19 @@ constexpr int64_t kLogitsChunk = 16;
 
 /// Buffers of one step; [tokens, …] rows each.
 struct Workspace {
-  std::vector<float> hidden;    ///< residual stream, [tokens, hidden_dim]
-  std::vector<float> normed;    ///< [tokens, hidden_dim]
-  std::vector<float> queries;   ///< [tokens, n_heads · head_dim]
-  std::vector<float> keys;      ///< [tokens, n_kv_heads · head_dim]
-  std::vector<float> values;    ///< [tokens, n_kv_heads · head_dim]
-  std::vector<float> attended;  ///< [tokens, n_heads · head_dim]
-  std::vector<float> gate, up;  ///< [tokens, ffn_dim]
-  std::vector<float> added;     ///< [tokens, hidden_dim], what a sublayer adds to the stream
-  std::vector<float> logits;
+  AlignedVector<float> hidden;    ///< residual stream, [tokens, hidden_dim]
+  AlignedVector<float> normed;    ///< [tokens, hidden_dim]
+  AlignedVector<float> queries;   ///< [tokens, n_heads · head_dim]
+  AlignedVector<float> keys;      ///< [tokens, n_kv_heads · head_dim]
+  AlignedVector<float> values;    ///< [tokens, n_kv_heads · head_dim]
+  AlignedVector<float> attended;  ///< [tokens, n_heads · head_dim]
+  AlignedVector<float> gate, up;  ///< [tokens, ffn_dim]
+  AlignedVector<float> added;     ///< [tokens, hidden_dim], what a sublayer adds to the stream
+  AlignedVector<float> logits;
   Activations activations;
 
   void resize(const ModelConfig& config, int64_t tokens) {
-    const auto fit = [&](std::vector<float>& buffer, int64_t width) {
+    const auto fit = [&](AlignedVector<float>& buffer, int64_t width) {
       buffer.resize(static_cast<size_t>(tokens * width));
     };
     for (auto* buffer : {&hidden, &normed, &added}) fit(*buffer, config.hidden_dim);

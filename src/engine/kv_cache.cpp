@@ -23,9 +23,9 @@ uint64_t KvCache::bytes() const noexcept {
 }
 
 template <typename T>
-void KvCache::regrow(std::vector<T>& store, int64_t capacity) {
+void KvCache::regrow(AlignedVector<T>& store, int64_t capacity) {
   const int64_t heads = n_layers_ * 2 * n_kv_heads_;
-  std::vector<T> grown(static_cast<size_t>(heads * capacity * head_dim_));
+  AlignedVector<T> grown(static_cast<size_t>(heads * capacity * head_dim_));
   for (int64_t head = 0; head < heads && length_ > 0; ++head)
     std::copy_n(store.begin() + head * capacity_ * head_dim_, length_ * head_dim_,
                 grown.begin() + head * capacity * head_dim_);

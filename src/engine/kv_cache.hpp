@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
-#include <vector>
 
+#include "base/aligned.hpp"
 #include "engine/compute.hpp"
 #include "models/model_config.hpp"
 
@@ -39,13 +39,13 @@ class KvCache {
     return ((layer * 2 + which) * n_kv_heads_ + head) * capacity_ * head_dim_;
   }
   template <typename T>
-  void regrow(std::vector<T>& store, int64_t capacity);
+  void regrow(AlignedVector<T>& store, int64_t capacity);
 
   int64_t n_layers_, n_kv_heads_, head_dim_, max_positions_;
   int64_t capacity_ = 0, length_ = 0;
   Compute compute_;
-  std::vector<float> f32_;
-  std::vector<uint16_t> f16_;
+  AlignedVector<float> f32_;
+  AlignedVector<uint16_t> f16_;
 };
 
 }  // namespace assay

@@ -6,7 +6,7 @@ namespace assay {
 namespace {
 
 /// Rows handed to a kernel are multiples of this, so that it can always work on whole groups of rows.
-constexpr int64_t kRowGrain = 16;
+constexpr int64_t kRowGrain = 32;
 constexpr int64_t kActivationBlock = 32;
 
 void add_bias(const Linear& linear, int64_t row_begin, int64_t row_end, int64_t tokens,

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "base/aligned.hpp"
 #include "base/thread_pool.hpp"
 #include "engine/compute.hpp"
 #include "kernels/kernels.hpp"
@@ -37,9 +38,9 @@ class Activations {
  private:
   const float* values_ = nullptr;
   int64_t tokens_ = 0, cols_ = 0;
-  std::vector<int8_t> codes_;
-  std::vector<float> scales_;
-  std::vector<int32_t> sums_;
+  AlignedVector<int8_t> codes_;
+  AlignedVector<float> scales_;
+  AlignedVector<int32_t> sums_;
   std::vector<QuantizedRow> rows_;
 };
 
