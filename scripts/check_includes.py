@@ -18,6 +18,7 @@ BELOW["convert"] = ["base", "tensor", "formats", "io", "kernels", "text", "model
 BELOW["engine"] = ["base", "tensor", "formats", "io", "kernels", "text", "models"]
 BELOW["eval"] = BELOW["engine"] + ["engine"]
 BELOW["report"] = BELOW["eval"] + ["eval"]
+BELOW["api"] = BELOW["convert"] + ["convert", "engine"]
 BELOW["cli"] = BELOW["report"] + ["report", "convert"]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
