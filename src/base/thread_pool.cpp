@@ -82,10 +82,15 @@ struct ThreadPool::State {
   }
 
   void wait_for_loop(uint64_t seen) {
-    constexpr int kSpins = 20000;
-    for (int spin = 0; spin < kSpins; ++spin) {
+    // Some 50 µs of spinning bridge the gaps within a token; yielding lets others in where cores are few.
+    constexpr int kSpins = 1000, kYields = 100;
+    for (int turn = 0; turn < kSpins + kYields; ++turn) {
       if (generation.load(std::memory_order_acquire) != seen) return;
-      pause_briefly();
+      if (turn < kSpins) {
+        pause_briefly();
+      } else {
+        std::this_thread::yield();
+      }
     }
     std::unique_lock lock(mutex);
     wake.wait(lock, [&] { return generation.load(std::memory_order_acquire) != seen; });
@@ -138,7 +143,7 @@ void ThreadPool::run(int64_t count, const std::function<void(int64_t)>& task) {
   state.start_loop();
   state.take_tasks();
   for (int spin = 0; state.busy.load(std::memory_order_acquire) > 0; ++spin) {
-    if (spin < 4000) {
+    if (spin < 1000) {
       pause_briefly();
     } else {
       std::this_thread::yield();
