@@ -175,7 +175,6 @@ struct NamedMethod {
 
 constexpr NamedMethod kMethods[] = {
     {"capitalize", changed<capitalize>},
-    {"casefold", changed<to_lower>},
     {"center", padded<Align::kCenter>},
     {"count", text_methods::count},
     {"endswith", text_methods::ends_with},

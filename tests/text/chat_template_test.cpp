@@ -103,6 +103,11 @@ TEST(ChatTemplate, PublishedCases) {
       Json values = each;
       if (!values.contains("bos_token")) values["bos_token"] = bos_of(name);
       if (!values.contains("eos_token")) values["eos_token"] = eos_of(name);
+      if (values.value("reasoning_effort", "") == "off") {
+        // What the cases call "off" reaches these templates as this switch.
+        values.erase("reasoning_effort");
+        values["enable_thinking"] = false;
+      }
       const bool raises = each.contains("raises") && each["raises"].get<bool>();
       const auto text = try_render(compiled, values);
       EXPECT_EQ(text.has_value(), !raises) << name << " " << each.dump();

@@ -64,11 +64,10 @@ TEST(JinjaBounds, Text) {
   for (const char* expression :
        {"'x' * 2000000", "'x'.ljust(99999999)", "'x'|center(99999999)", "'%99999999d' % 1",
         "'{:>99999999}'.format(1)", "'x'|indent(99999999, true)", "('x' * 1000)|replace('', 'y' * 1100)",
-        "['x' * 1000] * 1200|join", "('x' * 600000) ~ ('x' * 600000)", "[1]|tojson(indent=99999999)",
+        "(['x' * 1000] * 1200)|join", "('x' * 600000) ~ ('x' * 600000)", "[1]|tojson(indent=99999999)",
         "'1'.zfill(99999999)"}) {
     const std::string message = failure_of(std::string("{{ ") + expression + " }}", small());
-    EXPECT_TRUE(mentions(message, "bytes") || mentions(message, "steps") || mentions(message, "unsupported"))
-        << expression << ": " << message;
+    EXPECT_TRUE(mentions(message, "bytes") || mentions(message, "steps")) << expression << ": " << message;
   }
 }
 

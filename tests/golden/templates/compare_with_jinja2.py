@@ -8,6 +8,7 @@ Templates by others are not in the repository: of what they render, only hashes 
 and jinja2 >= 3.1.6; expressions.json was made under Python 3.11.
 """
 import argparse
+import copy
 import datetime
 import hashlib
 import json
@@ -58,9 +59,9 @@ ENVIRONMENT = make_environment()
 
 
 def render(template, values):
-    """The text, or None where Jinja2 raises."""
+    """The text, or None where Jinja2 raises. On a copy: a list given to |indent is changed in place."""
     try:
-        return ENVIRONMENT.from_string(template).render(**values)
+        return ENVIRONMENT.from_string(template).render(**copy.deepcopy(values))
     except Exception:  # whatever it is, the test expects an Error there
         return None
 
