@@ -49,10 +49,11 @@ void find_in_shards(const std::vector<SafetensorsFile>& shards, std::vector<std:
 std::vector<std::string> find_in_directory(const std::filesystem::path& folder) {
   std::vector<std::string> found;
   std::vector<SafetensorsFile> shards;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+  for (auto it = std::filesystem::recursive_directory_iterator(folder); it != end(it); ++it) {
+    const std::filesystem::directory_entry& entry = *it;
     if (!entry.is_regular_file()) continue;
     const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
-    const bool in_place = entry.path().parent_path() == folder;
+    const bool in_place = it.depth() == 0;
     if (extension == ".safetensors" && in_place && name.starts_with("model"))
       shards.emplace_back(entry.path());
     else if (extension == ".safetensors" || extension == ".bin" || extension == ".pt" ||
