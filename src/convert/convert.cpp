@@ -7,6 +7,7 @@
 #include "convert/gguf_metadata.hpp"
 #include "convert/mlx_output.hpp"
 #include "convert/source_weight.hpp"
+#include "io/json_text.hpp"
 
 namespace assay {
 namespace {
@@ -30,6 +31,9 @@ void check_source(const ConversionSource& source) {
                       "tokenizer.json, vocab.json, tokenizer.model or vocab.txt",
                       {},
                       "incomplete download?"});
+  // An MLX directory takes these files over as they are: a damaged one must not travel on.
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+    if (std::filesystem::exists(source.path() / name)) read_json_file(source.path() / name);
 }
 
 void check_target(const Plan& plan, const std::filesystem::path& folder, bool overwrite) {
