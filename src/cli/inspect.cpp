@@ -42,7 +42,6 @@ void print_inspection(const Inspection& inspection, bool with_tensors) {
   }
   fmt::print("verdict: {}\n", verdict_name(inspection.verdict));
   for (const std::string& reason : inspection.reasons) fmt::print("  because {}\n", reason);
-  for (const std::string& observation : inspection.observations) fmt::print("  note: {}\n", observation);
 }
 
 /// Writes one tensor decoded to f32, row after row: what other tools' decoders are compared with.

@@ -63,8 +63,8 @@ class Judge {
   void run() {
     look_for_floats_of_few_levels();
     look_for_dead_codes();
-    for (const std::string& fault : inspection_.contradictions)
-      lie("declared is not what is stored: " + fault);
+    if (!inspection_.contradictions.empty())
+      lie("declared is not what is stored: " + list_some(inspection_.contradictions));
     compare_with_claim();
     if (!fake_)
       inspection_.verdict = honest_verdict();
