@@ -176,17 +176,14 @@ TEST_F(JsonTest, Compare) {
   std::string text;
   for (int i = 0; i < 60; ++i) text += "it was number " + std::to_string(i) + ". ";
   test::write_file(folder_ / "text", text);
-  const json document =
-      run({"compare", source_, "--to", "mlx:4bit,gguf:Q8_0", "-o", out_, "--text", folder_ / "text", "--ctx",
-           "64", "--chunks", "2", "--prompt", "the", "--max-tokens", "3"});
+  const json document = run({"compare", source_, "--to", "mlx:4bit", "-o", out_, "--text", folder_ / "text",
+                             "--ctx", "64", "--chunks", "2", "--prompt", "the", "--max-tokens", "3"});
   expect_members(document, {"source", "rows"});
-  ASSERT_EQ(document["rows"].size(), 3u);
+  ASSERT_EQ(document["rows"].size(), 2u);
   EXPECT_EQ(document["rows"][0]["verdict"], "unquantized");
-  for (size_t i = 1; i < 3; ++i) {
-    EXPECT_EQ(document["rows"][i]["verdict"], "quantized");
-    EXPECT_EQ(document["rows"][i]["proven"], true);
-    EXPECT_EQ(document["rows"][i]["answers"].size(), 1u);
-  }
+  EXPECT_EQ(document["rows"][1]["verdict"], "quantized");
+  EXPECT_EQ(document["rows"][1]["proven"], true);
+  EXPECT_EQ(document["rows"][1]["answers"].size(), 1u);
 }
 
 }  // namespace
