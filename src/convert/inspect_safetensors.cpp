@@ -6,6 +6,7 @@
 #include "io/checkpoint.hpp"
 #include "models/config_fields.hpp"
 #include "models/model_file.hpp"
+#include "models/tensor_match.hpp"
 
 namespace assay {
 namespace {
@@ -106,6 +107,22 @@ void inspect_index(const CheckpointDirectory& directory, Inspection& inspection)
                               : "sizes follow from the configuration; total_size is the index's own");
 }
 
+/// The folder that a conversion wrote into is no model itself: says which ones it holds.
+void refuse_several_models(const std::filesystem::path& folder,
+                           const std::vector<std::filesystem::path>& ggufs) {
+  std::vector<std::string> models;
+  for (const std::filesystem::path& file : ggufs)
+    if (file.filename().string().find("-of-") == std::string::npos)
+      models.push_back(file.filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (std::filesystem::exists(entry.path() / "config.json"))
+      models.push_back(entry.path().filename().string());
+  if (models.empty() || (models.size() == 1 && ggufs.size() == 1)) return;
+  std::sort(models.begin(), models.end());
+  throw Error(Fault{
+      "no model itself, but a folder of models", folder.string(), "one of them", list_some(models), {}});
+}
+
 }  // namespace
 
 void inspect_safetensors(const std::filesystem::path& path, Inspection& inspection) {
@@ -127,6 +144,7 @@ void inspect_directory(const std::filesystem::path& path, Inspection& inspection
   if (weights.empty()) {
     const std::vector<std::filesystem::path> archives = list_files(path, ".npz"),
                                              ggufs = list_files(path, ".gguf");
+    if (!has_config) refuse_several_models(path, ggufs);
     if (archives.size() == 1) return inspect_npz(archives[0], inspection);
     if (ggufs.size() == 1) return inspect_gguf(ggufs[0], inspection);
   }

@@ -71,6 +71,14 @@ TEST_F(PathsTest, AFileIsWhatItHoldsNotWhatItIsCalled) {
   expect_success({"verify", folder_ / "weights.bin", "--against", source_});
 }
 
+TEST_F(PathsTest, AFolderOfOutputsNamesThem) {
+  expect_success({"quantize", source_, "--to", "q4,gguf:Q8_0", "-o", folder_ / "out"});
+  test::expect_fault({"inspect", folder_ / "out"}, {"a folder of models", "mlx-4bit", "source-Q8_0.gguf"});
+  // A folder with one GGUF file in it is that file.
+  std::filesystem::remove_all(folder_ / "out/mlx-4bit");
+  expect_success({"inspect", folder_ / "out", "--expect", "quantized"});
+}
+
 TEST_F(PathsTest, APipeThatClosesEarlyEndsTheRunQuietly) {
   const std::string command = std::string(ASSAY_BINARY) + " inspect " + source_ + " --tensors 2> " +
                               (folder_ / "line").string() + " | head -1 > " + (folder_ / "out").string();
