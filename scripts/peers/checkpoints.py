@@ -119,15 +119,16 @@ def copy_checkpoint(source: Path, target: Path, **changes: object) -> Path:
 
 
 def add_tokenizer(directory: Path) -> None:
-    """A byte-level tokenizer of single characters for a model that has none: neither llama.cpp nor mlx-lm converts
-    or loads a model without. The ids of BOS and EOS are those that the test models' configurations name; the last
-    two of the special pieces are there because transformers appends them to tokenizers of these families."""
+    """A byte-level tokenizer of single characters and one merge (llama.cpp loads no file without merges) for a
+    model that has none: neither llama.cpp nor mlx-lm converts or loads a model without. The ids of BOS and EOS are
+    those that the test models' configurations name; the last two of the special pieces are there because
+    transformers appends them to tokenizers of these families."""
     size = json.loads((directory / "config.json").read_text())["vocab_size"]
     special = ["<pad>", "<s>", "</s>", "<unk>", "<|endoftext|>"]
     # U+0120 and U+010A stand for space and line end in byte-level vocabularies.
-    pieces = special + list("\u0120\u010a" + string.ascii_letters + string.digits + ".,'!?")
+    pieces = [*special, *"\u0120\u010a", *string.ascii_letters, *string.digits, *".,'!?", "th"]
     pieces += [f"[UNUSED{i}]" for i in range(size - len(pieces))]
-    tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, []))
+    tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, [("t", "h")]))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(QWEN2_SPLIT), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])

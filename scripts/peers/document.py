@@ -47,11 +47,20 @@ DIFFERENCES = """\
 - **`attention.key_length` and `value_length`** are left out of our files where config.json names no head_dim:
   llama.cpp then takes embedding_length / head_count, which is the same number. The converter writes what transformers
   filled in.
+- **`rope_freqs.weight`** (Llama 3's rope scaling) is computed by each writer in f32. Against convert_hf_to_gguf.py it
+  may differ in its last bits, because torch's power function and the C library's round differently.
 - **Descriptive `general.*` keys** (name, tags, size label) are not compared, nor is the order of tensors and keys;
   neither changes what llama.cpp computes.
 - **TinyStories-656K** stores its tied matrix as `lm_head.weight` only. mlx-lm refuses that, and convert_hf_to_gguf.py
   makes a file that llama.cpp refuses. So the peers convert our `mlx:f32` directory of it, in which the matrix has its
   usual name; our own outputs come from the original.
+- **Characters outside TinyStories-656K's vocabulary** are left out of its texts: it has no byte pieces, and llama.cpp
+  ends with an uncaught exception there.
+- **K-quants of TinyStories-656K** hold no K-quant: its rows of 128 are no multiples of 256, and both tools fall back to
+  the same shorter blocks. Its Q6_K is Q8_0 throughout, hence the same figures.
+- **`fast` against llama.cpp's default run** differs in the third to fifth digit of the perplexity. Both round
+  activations to 8 bits, in blocks of their own, and keys and values to f16; llama.cpp's flash attention on a CPU also
+  adds the values up in f16.
 - **Verdict "mixed"** of small models at groups of 64: they have rows of 32, which MLX leaves unquantized, as ours do.
 - **Test models without a tokenizer** get one of single characters for this comparison, and one model gets Llama 3's
   rope scaling, because neither peer converts or loads a model without tokenizer.

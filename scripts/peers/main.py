@@ -191,7 +191,7 @@ def read_converter(comparison: Comparison, llama, python: Path, text: Path | Non
 def read_stored(comparison: Comparison, findings: Findings) -> None:
     """A Q8_0 file that came with the checkpoint, written by llama.cpp elsewhere."""
     for theirs in sorted(comparison.checkpoint.path.glob("gguf/*Q8_0.gguf")):
-        label = comparison.label("gguf:Q8_0", "the file published with it")
+        label = comparison.label("gguf:Q8_0", "llama.cpp, published")
         gguf_peer.compare_tensor_bytes(comparison.outputs["gguf:Q8_0"], theirs, label, findings, demand=True)
         comparison.inspect_verdict(theirs, "gguf:Q8_0", label)
         gguf_peer.compare_decoding(comparison.assay, theirs, theirs, label, findings)
