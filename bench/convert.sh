@@ -11,7 +11,8 @@ work=${1:?usage: bench/convert.sh WORK_DIR [LLAMA_QUANTIZE]}
 llama_quantize=${2:-}
 threads=$(nproc)
 assay_install "${assay_packages[@]}" libbenchmark-dev time
-assay_build release -DASSAY_BENCH=ON -DASSAY_TESTS=OFF
+cmake --preset release -DASSAY_BENCH=ON >/dev/null
+cmake --build --preset release --target assay make_model
 assay=$PWD/build/release/assay
 mkdir -p "$work"
 checkpoint=$work/llama-3.2-1b-random

@@ -7,7 +7,8 @@ source scripts/setup.sh
 
 assay_install "${assay_packages[@]}"
 echo "building (a few minutes the first time)…"
-assay_build release -DASSAY_TESTS=OFF
+cmake --preset release >/dev/null
+cmake --build --preset release --target assay
 
 model=$(dirname "$(ls -d models/*/config.json | head -1)")
 out=build/demo

@@ -27,12 +27,12 @@ step "formatting"
 git ls-files '*.cpp' '*.hpp' '*.inl' | xargs clang-format-14 --dry-run --Werror
 
 step "build, warnings are errors"
-assay_build release
+assay_build release -DASSAY_TESTS=ON
 step "tests"
 ctest --preset release -j "$(nproc)"
 
 step "build with AddressSanitizer and UndefinedBehaviorSanitizer"
-assay_build asan-ubsan
+assay_build asan-ubsan -DASSAY_TESTS=ON
 step "tests under the sanitizers"
 ctest --preset asan-ubsan -j "$(nproc)"
 
