@@ -1,12 +1,12 @@
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -48,17 +48,26 @@ std::string temporary_prefix(const fs::path& path) {
   return "." + path.filename().string() + ".part-";
 }
 
-/// Removes what a killed process left beside `path`: temporaries of its name whose process no longer lives.
+/// Opens and locks a temporary, so that others can tell that its process lives, in whatever namespace or on
+/// whatever host. -1 when it cannot be had.
+int lock_temporary(const fs::path& path, int flags) {
+  const int descriptor = open(path.c_str(), flags | O_CLOEXEC, 0644);
+  if (descriptor < 0 || flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
+  close(descriptor);
+  return -1;
+}
+
+/// Removes what a killed process left beside `path`: temporaries of its name that nobody holds locked.
 void remove_stale_siblings(const fs::path& path) {
   const std::string prefix = temporary_prefix(path);
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(path.parent_path(), error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(prefix)) continue;
-    const int process = std::atoi(name.c_str() + prefix.size());
-    if (process <= 0 || kill(process, 0) == 0 || errno != ESRCH) continue;
+    if (!entry.path().filename().string().starts_with(prefix)) continue;
+    const int descriptor = lock_temporary(entry.path(), O_RDONLY);
+    if (descriptor < 0) continue;
     std::error_code ignored;
     fs::remove_all(entry.path(), ignored);
+    close(descriptor);
   }
 }
 
@@ -116,7 +125,7 @@ AtomicFile::AtomicFile(const fs::path& path, bool overwrite) : path_(normalized(
   refuse_other_kind(path_, fs::file_type::regular);
   make_parent_folder(path_);
   temporary_ = temporary_sibling(path_);
-  descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  descriptor_ = lock_temporary(temporary_, O_WRONLY | O_CREAT | O_EXCL);
   if (descriptor_ < 0)
     throw Error({"cannot write into the folder", path_.parent_path().string(), {}, errno_text(), {}});
   remember_temporary(temporary_);
@@ -176,10 +185,12 @@ AtomicDirectory::AtomicDirectory(const fs::path& path, bool overwrite) : path_(n
   std::error_code error;
   if (!fs::create_directory(staging_, error))
     throw Error({"cannot write into the folder", path_.parent_path().string(), {}, error.message(), {}});
+  descriptor_ = lock_temporary(staging_, O_RDONLY | O_DIRECTORY);
   remember_temporary(staging_);
 }
 
 AtomicDirectory::~AtomicDirectory() {
+  if (descriptor_ >= 0) close(descriptor_);
   std::error_code ignored;
   if (staging_.empty()) return;
   fs::remove_all(staging_, ignored);
@@ -199,7 +210,7 @@ void AtomicDirectory::commit() {
   }
   fs::path aside;
   if (fs::exists(fs::symlink_status(path_))) {
-    aside = temporary_sibling(path_);
+    aside = path_.parent_path() / ("." + path_.filename().string() + ".old-" + std::to_string(getpid()));
     fs::rename(path_, aside, error);
     if (error) throw Error({"cannot move the old folder aside", path_.string(), {}, error.message(), {}});
   }

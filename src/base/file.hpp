@@ -40,7 +40,7 @@ std::filesystem::path expand_path(std::string_view path);
 /// commit() flushes to disk and renames. Without commit() the destructor removes the temporary.
 class AtomicFile {
  public:
-  /// Throws Error when `path` exists and `overwrite` is false, or the folder cannot be written.
+  /// Throws Error when `path` exists, is not empty and `overwrite` is false, or the folder cannot be written.
   AtomicFile(const std::filesystem::path& path, bool overwrite);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -64,7 +64,8 @@ class AtomicFile {
 };
 
 /// A folder that appears under its final name complete or not at all. Files are made below staging().
-/// With `overwrite`, commit() moves an existing folder aside first and removes it after the rename.
+/// With `overwrite`, commit() swaps the two names, where the file system can, and removes the old folder;
+/// elsewhere it moves the old one aside (".NAME.old-PID", never swept) until the new one stands.
 class AtomicDirectory {
  public:
   AtomicDirectory(const std::filesystem::path& path, bool overwrite);
@@ -78,6 +79,7 @@ class AtomicDirectory {
  private:
   std::filesystem::path path_;
   std::filesystem::path staging_;
+  int descriptor_ = -1;  ///< holds the lock that says this process lives
 };
 
 /// Removes every temporary that an AtomicFile or AtomicDirectory of this process still holds. For a process

@@ -113,17 +113,33 @@ struct ThreadPool::State {
     }
     wake.notify_all();
   }
+
+  void stop() {
+    stopping.store(true);
+    start_loop();
+    for (std::thread& worker : workers) worker.join();
+  }
 };
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   ASSAY_CHECK(threads >= 1);
-  for (int i = 1; i < threads; ++i) state_->workers.emplace_back([state = state_.get()] { state->work(); });
+  State& state = *state_;
+  try {
+    state.workers.reserve(static_cast<size_t>(threads - 1));
+    for (int i = 1; i < threads; ++i) state.workers.emplace_back([&state] { state.work(); });
+  } catch (const std::exception& error) {  // no memory for a stack, or a limit on threads
+    const size_t started = state.workers.size() + 1;
+    state.stop();
+    throw Error({"cannot start " + std::to_string(threads) + " threads",
+                 {},
+                 {},
+                 std::to_string(started) + ", then \"" + error.what() + "\"",
+                 "fewer --threads need less"});
+  }
 }
 
 ThreadPool::~ThreadPool() {
-  state_->stopping.store(true);
-  state_->start_loop();
-  for (std::thread& worker : state_->workers) worker.join();
+  state_->stop();
 }
 
 int ThreadPool::size() const noexcept {

@@ -13,7 +13,7 @@ int count_physical_cores();
 /// index, so results never depend on the number of threads as long as tasks write to disjoint places.
 class ThreadPool {
  public:
-  /// `threads` >= 1, including the calling thread.
+  /// `threads` >= 1, including the calling thread. Throws Error when the system starts no more of them.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -97,16 +95,15 @@ TEST(AtomicFile, SaysWhyTheWriteFailedAndLeavesNothing) {
 
 TEST(AtomicFile, ClearsWhatAKilledProcessLeftAndNothingElse) {
   const test::TemporaryFolder folder;
-  const pid_t child = fork();
-  if (child == 0) _exit(0);
-  ASSERT_EQ(child, waitpid(child, nullptr, 0));
-  const std::string stale = ".out.part-" + std::to_string(child) + "-0";
-  const std::string alive = ".out.part-" + std::to_string(getppid()) + "-0";
-  for (const std::string& name : {stale, alive, std::string(".other.part-1-0")})
-    write_text(folder / name, "x");
-  AtomicFile file(folder / "out", false);
-  EXPECT_FALSE(fs::exists(folder / stale));
-  EXPECT_TRUE(fs::exists(folder / alive));
+  write_text(folder / ".out.part-1-0", "left by a process that is gone");
+  fs::create_directory(folder / ".out.part-2-0");
+  write_text(folder / ".other.part-1-0", "of another name");
+  AtomicFile living(folder / "out", false);
+  living.write("x");
+  const size_t with_living = count_entries(folder.path());
+  EXPECT_EQ(2u, with_living);
+  AtomicDirectory second(folder / "out", false);
+  EXPECT_EQ(with_living + 1, count_entries(folder.path())) << "a temporary in use must stay";
   EXPECT_TRUE(fs::exists(folder / ".other.part-1-0"));
 }
 

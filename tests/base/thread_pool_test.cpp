@@ -1,10 +1,15 @@
 #include "base/thread_pool.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <vector>
+
+#include "base/error.hpp"
 
 namespace assay {
 namespace {
@@ -52,6 +57,24 @@ TEST(ThreadPool, RethrowsTheFirstExceptionAndStaysUsable) {
   pool.run(10, [&](int64_t) { ++calls; });
   EXPECT_EQ(10, calls.load());
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadow memory needs the room
+TEST(ThreadPoolDeathTest, ThreadsThatCannotBeStartedAreAnErrorAndTheOthersAreJoined) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto start_too_many = [] {
+    const rlimit room{size_t{1} << 30, size_t{1} << 30};  // for some hundred stacks of 8 MiB at most
+    setrlimit(RLIMIT_AS, &room);
+    try {
+      ThreadPool pool(1024);
+    } catch (const Error& error) {
+      std::fputs(error.what(), stderr);
+      std::exit(7);
+    }
+    std::exit(0);
+  };
+  EXPECT_EXIT(start_too_many(), testing::ExitedWithCode(7), "cannot start 1024 threads: found [0-9]+, then");
+}
+#endif
 
 TEST(CountPhysicalCores, IsAtLeastOne) {
   EXPECT_GE(count_physical_cores(), 1);
