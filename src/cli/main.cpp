@@ -78,12 +78,14 @@ int run(int argc, char** argv) {
   return 2;
 }
 
-/// SIGINT and SIGTERM go to a thread of their own, which removes unfinished files before the process ends.
+/// SIGINT, SIGTERM and SIGHUP go to a thread of their own, which removes unfinished files before the process
+/// ends.
 void clean_up_when_interrupted() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread([signals] {
     int signal = 0;
