@@ -40,10 +40,14 @@ LanguageModel::LanguageModel(const std::filesystem::path& path, const EngineOpti
     throw Error({"the tokenizer does not fit the model", path.string(),
                  "at most " + std::to_string(file_->config().vocab_size) + " tokens",
                  std::to_string(tokenizer_->vocab_size()), "tokenizer of another model?"});
-  template_ = open_template(*file_);
   decoder_ = std::make_unique<Decoder>(*file_, options);
   end_ids_ = gather_end_ids(file_->config(), *tokenizer_);
   load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+const ChatTemplate* LanguageModel::chat_template() const {
+  std::call_once(template_opened_, [&] { template_ = open_template(*file_); });
+  return template_ ? &*template_ : nullptr;
 }
 
 std::string render_chat(const LanguageModel& model, const std::vector<ChatMessage>& messages,

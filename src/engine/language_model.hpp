@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,7 +23,9 @@ class LanguageModel {
   const ModelFile& file() const noexcept { return *file_; }
   const ModelConfig& config() const noexcept { return file_->config(); }
   const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
-  const ChatTemplate* chat_template() const noexcept { return template_ ? &*template_ : nullptr; }
+  /// The chat template, or nullptr when the model has none. Compiled when first asked for, so that a broken
+  /// one stops only those who need it: throws Error then.
+  const ChatTemplate* chat_template() const;
   Decoder& decoder() noexcept { return *decoder_; }
   /// Ids that end a text: config, generation config and tokenizer together.
   const std::vector<TokenId>& end_ids() const noexcept { return end_ids_; }
@@ -32,7 +35,8 @@ class LanguageModel {
  private:
   std::unique_ptr<ModelFile> file_;  // stays in place: the decoder points into it
   std::unique_ptr<Tokenizer> tokenizer_;
-  std::optional<ChatTemplate> template_;
+  mutable std::once_flag template_opened_;
+  mutable std::optional<ChatTemplate> template_;
   std::unique_ptr<Decoder> decoder_;
   std::vector<TokenId> end_ids_;
   double load_seconds_ = 0.0;
