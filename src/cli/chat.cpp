@@ -23,8 +23,7 @@ int run_chat(const Options& options) {
   LanguageModel model(expand_path(options.path), options.run.engine());
   const bool terminal = isatty(STDIN_FILENO) == 1;
   if (terminal) fmt::print(stderr, "[empty line or Ctrl-D ends the chat]\n");
-  std::vector<ChatMessage> messages;
-  if (!options.prompting.system.empty()) messages.push_back({"system", options.prompting.system});
+  std::vector<ChatMessage> messages = options.prompting.first_messages();
   std::string line;
   while ((terminal ? (fmt::print(stderr, "> "), 0) : 0), std::getline(std::cin, line) && !line.empty()) {
     messages.push_back({"user", line});

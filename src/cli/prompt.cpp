@@ -1,5 +1,6 @@
 #include "cli/prompt.hpp"
 
+#include "base/error.hpp"
 #include "cli/options.hpp"
 
 namespace assay {
@@ -29,18 +30,38 @@ std::optional<bool> PromptOptions::thinking_switch() const {
   return thinking == "on";
 }
 
-std::vector<TokenId> PromptOptions::tokenize(const LanguageModel& model, const std::string& text) const {
-  if (no_chat_template || model.chat_template() == nullptr) return model.tokenizer().encode(text);
-  std::vector<ChatMessage> messages;
-  if (!system.empty()) messages.push_back({"system", system});
-  messages.push_back({"user", text});
-  return tokenize(model, messages);
+std::vector<ChatMessage> PromptOptions::first_messages() const {
+  if (system.empty()) return {};
+  return {{"system", system}};
+}
+
+void PromptOptions::refuse_unused(const LanguageModel& model) const {
+  if (system.empty() && thinking.empty()) return;
+  const std::string option = system.empty() ? "--thinking" : "--system";
+  throw UsageError({option + " needs a chat template",
+                    no_chat_template ? std::string() : model.file().path().string(),
+                    {},
+                    no_chat_template ? "--no-chat-template" : "a model without one",
+                    "the text alone can say the same"});
 }
 
 std::vector<TokenId> PromptOptions::tokenize(const LanguageModel& model,
                                              const std::vector<ChatMessage>& messages) const {
+  if (no_chat_template || model.chat_template() == nullptr) {
+    refuse_unused(model);
+    std::string text;
+    for (const ChatMessage& message : messages)
+      text += message.content + (message.role == "user" ? "" : "\n");
+    return model.tokenizer().encode(text);
+  }
   // The template writes its own special tokens, BOS included; transformers adds none here either.
   return model.tokenizer().encode(render_chat(model, messages, thinking_switch()), {.add_special = false});
+}
+
+std::vector<TokenId> PromptOptions::tokenize(const LanguageModel& model, const std::string& text) const {
+  std::vector<ChatMessage> messages = first_messages();
+  messages.push_back({"user", text});
+  return tokenize(model, messages);
 }
 
 }  // namespace assay

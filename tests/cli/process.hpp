@@ -48,6 +48,7 @@ struct Outcome {
 /// The circumstances of a run.
 struct Surroundings {
   std::filesystem::path folder = {};                    ///< working directory; empty: the test's own
+  std::filesystem::path input = {};                     ///< file that stdin reads; empty: nothing to read
   std::map<std::string, std::string> environment = {};  ///< added to the test's own
   uint64_t largest_file = 0;                            ///< bytes any file may grow to; 0: no limit
   std::function<void(pid_t)> meanwhile = {};            ///< called once, in the parent, after the start
@@ -100,8 +101,7 @@ class Process {
   [[noreturn]] void become(const std::vector<char*>& pointers, const Surroundings& around) {
     dup2(out_[1], STDOUT_FILENO);
     dup2(err_[1], STDERR_FILENO);
-    const int nothing = open("/dev/null", O_RDONLY);
-    dup2(nothing, STDIN_FILENO);
+    dup2(open(around.input.empty() ? "/dev/null" : around.input.c_str(), O_RDONLY), STDIN_FILENO);
     for (const auto& [name, value] : around.environment) setenv(name.c_str(), value.c_str(), 1);
     if (!around.folder.empty() && chdir(around.folder.c_str()) != 0) _exit(99);
     if (around.largest_file != 0) {
