@@ -175,11 +175,44 @@ class Verifier {
                        plan().bits_per_weight());
   }
 
-  /// The two checks that read every weight share one pass.
+  /// What comparing the weights has found so far, as the sentences of three checks.
+  struct WeightFindings {
+    std::vector<std::string> beyond, not_finite, badly_packed;
+    std::set<std::string> not_repacked;  ///< formats that assay cannot write
+    double worst = 0.0, worst_packing = 0.0;
+    std::string worst_name = "none", worst_packed = "none";
+
+    void add(const ModelTensor& tensor, const WeightCheck& found) {
+      const std::string& name = tensor.stored_name;
+      if (found.beyond != 0)
+        beyond.push_back(fmt::format("{}: {} values from row {} on, up to {:.3g} times the bound", name,
+                                     found.beyond, found.first_row, found.worst_ratio));
+      if (found.not_finite_row >= 0)
+        not_finite.push_back(fmt::format("{} row {}", name, found.not_finite_row));
+      if (found.worst_ratio > worst) worst = found.worst_ratio, worst_name = name;
+      if (is_quantized(tensor.weight.format) && !found.has_packing)
+        not_repacked.insert(format_name(tensor.weight.format));
+      if (found.is_badly_packed())
+        badly_packed.push_back(fmt::format("{} errs {:.3g} times as much as {} needs to", name,
+                                           found.packing_ratio(), format_name(tensor.weight.format)));
+      if (found.packing_ratio() > worst_packing) worst_packing = found.packing_ratio(), worst_packed = name;
+    }
+
+    std::string packing_detail() const {
+      std::string detail = fmt::format(
+          "the error is at most {:.4f} times that of a fresh packing ({}), and may be {:.1f} times",
+          worst_packing, worst_packed, kWorstPacking);
+      if (worst_packing == 0.0) detail = "no error that a fresh packing would not have";
+      for (const std::string& name : not_repacked)
+        detail += "; not compared: " + name + ", which assay cannot write";
+      return detail;
+    }
+  };
+
+  /// The three checks that read every weight share one pass.
   void check_weights() {
-    std::vector<std::string> beyond, not_finite;
-    double worst = 0.0;
-    std::string worst_name, failure;
+    WeightFindings findings;
+    std::string failure;
     progress_.begin("comparing with the source", source_.file()->weight_bytes(), "B");
     try {
       const bool gguf = output_->gguf() != nullptr;
@@ -187,13 +220,7 @@ class Verifier {
       for (const ModelTensor& tensor : output_->tensors()) {
         const SourceWeight source = source_weight(*source_.file(), tensor.slot, gguf, cast);
         if (source.rows() != tensor.weight.rows || source.cols() != tensor.weight.cols) continue;
-        const WeightCheck found = check_weight(tensor.weight, source, pool_);
-        if (found.beyond != 0)
-          beyond.push_back(fmt::format("{}: {} values from row {} on, up to {:.3g} times the bound",
-                                       tensor.stored_name, found.beyond, found.first_row, found.worst_ratio));
-        if (found.not_finite_row >= 0)
-          not_finite.push_back(fmt::format("{} row {}", tensor.stored_name, found.not_finite_row));
-        if (found.worst_ratio > worst) worst = found.worst_ratio, worst_name = tensor.stored_name;
+        findings.add(tensor, check_weight(tensor.weight, source, pool_));
         progress_.advance(source.view().codes.size());
         output_->release(tensor);
         if (const ModelTensor* original = source_.file()->find(tensor.slot.role, tensor.slot.layer))
@@ -203,10 +230,13 @@ class Verifier {
       failure = error.what();
     }
     progress_.end();
-    report_weights(
-        "error bound", failure, "decoded weights lie beyond the format's error bound", beyond,
-        fmt::format("every weight; the largest deviation is {:.4f} of its bound ({})", worst, worst_name));
-    report_weights("finite", failure, "NaN or infinity in scales or values", not_finite,
+    report_weights("error bound", failure, "decoded weights lie beyond the format's error bound",
+                   findings.beyond,
+                   fmt::format("every weight; the largest deviation is {:.4f} of its bound ({})",
+                               findings.worst, findings.worst_name));
+    report_weights("packing", failure, "codes and scales are far from the source's own packing",
+                   findings.badly_packed, findings.packing_detail());
+    report_weights("finite", failure, "NaN or infinity in scales or values", findings.not_finite,
                    "no NaN, no infinity in any scale or value");
   }
 

@@ -8,53 +8,118 @@
 namespace assay {
 namespace {
 
-WeightCheck check_row(const FormatOps& ops, const WeightView& packed, const SourceWeight& source, int64_t row,
-                      std::vector<float>& values, std::vector<float>& decoded, std::vector<float>& bounds) {
-  WeightCheck result;
-  const PackedRow bytes = packed_row(packed, row);
-  if (!ops.is_finite(packed.format, bytes, packed.cols)) {
-    result.not_finite_row = row;
+/// Half a unit in the last place of the type that holds the format's scales; ggml's are F16.
+double scale_rounding(const WeightFormat& format) {
+  const bool mlx = format.kind == WeightKind::kMlxAffine;
+  if (mlx && format.scale_type == DType::kBF16) return 0x1p-9;
+  if (mlx && format.scale_type == DType::kF32) return 0x1p-24;
+  return 0x1p-12;
+}
+
+double sum_error_squares(const std::vector<float>& values, const std::vector<float>& decoded) {
+  double sum = 0.0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double difference = static_cast<double>(decoded[i]) - static_cast<double>(values[i]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+/// Compares single rows; one object per thread.
+class RowChecker {
+ public:
+  RowChecker(const WeightView& packed, const SourceWeight& source)
+      : packed_(packed), source_(source), ops_(format_ops(packed.format)) {
+    const size_t cols = static_cast<size_t>(packed.cols);
+    values_.resize(cols), decoded_.resize(cols), bounds_.resize(cols);
+    if (!is_quantized(packed.format) || ops_.quantize_row == nullptr) return;
+    const RowBytes bytes = row_bytes(packed.format, packed.cols);
+    codes_.resize(bytes.codes), scales_.resize(bytes.scales), biases_.resize(bytes.biases);
+  }
+
+  WeightCheck check(int64_t row) {
+    WeightCheck result;
+    const PackedRow bytes = packed_row(packed_, row);
+    result.has_packing = !codes_.empty();
+    if (!ops_.is_finite(packed_.format, bytes, packed_.cols)) {
+      result.not_finite_row = row;
+      return result;
+    }
+    source_.read(row, values_.data());
+    ops_.dequantize_row(packed_.format, bytes, packed_.cols, decoded_.data());
+    ops_.error_bound(packed_.format, values_.data(), bytes, packed_.cols, bounds_.data());
+    compare_with_bounds(row, result);
+    if (result.has_packing) compare_with_fresh(result);
     return result;
   }
-  source.read(row, values.data());
-  ops.dequantize_row(packed.format, bytes, packed.cols, decoded.data());
-  ops.error_bound(packed.format, values.data(), bytes, packed.cols, bounds.data());
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double difference = std::fabs(static_cast<double>(decoded[i]) - static_cast<double>(values[i]));
-    if (difference <= static_cast<double>(bounds[i])) {
-      if (difference > 0.0)
-        result.worst_ratio = std::max(result.worst_ratio, difference / static_cast<double>(bounds[i]));
-      continue;
+
+ private:
+  void compare_with_bounds(int64_t row, WeightCheck& result) const {
+    for (size_t i = 0; i < values_.size(); ++i) {
+      const double difference = std::fabs(static_cast<double>(decoded_[i]) - static_cast<double>(values_[i]));
+      if (difference <= static_cast<double>(bounds_[i])) {
+        if (difference > 0.0)
+          result.worst_ratio = std::max(result.worst_ratio, difference / static_cast<double>(bounds_[i]));
+        continue;
+      }
+      ++result.beyond;
+      result.first_row = row;
+      const double ratio = bounds_[i] > 0.0f ? difference / static_cast<double>(bounds_[i]) : HUGE_VAL;
+      result.worst_ratio = std::max(result.worst_ratio, ratio);
     }
-    ++result.beyond;
-    result.first_row = row;
-    const double ratio = bounds[i] > 0.0f ? difference / static_cast<double>(bounds[i]) : HUGE_VAL;
-    result.worst_ratio = std::max(result.worst_ratio, ratio);
   }
-  return result;
-}
+
+  void compare_with_fresh(WeightCheck& result) {
+    result.stored_squares = sum_error_squares(values_, decoded_);
+    ops_.quantize_row(packed_.format, values_.data(), packed_.cols, nullptr,
+                      {codes_.data(), scales_.data(), biases_.data()});
+    ops_.dequantize_row(packed_.format, {codes_.data(), scales_.data(), biases_.data()}, packed_.cols,
+                        decoded_.data());
+    result.fresh_squares = sum_error_squares(values_, decoded_);
+    const double rounding = scale_rounding(packed_.format);
+    for (const float value : values_)
+      result.floor_squares += rounding * rounding * static_cast<double>(value) * static_cast<double>(value);
+  }
+
+  const WeightView& packed_;
+  const SourceWeight& source_;
+  const FormatOps& ops_;
+  std::vector<float> values_, decoded_, bounds_;
+  std::vector<std::byte> codes_, scales_, biases_;
+};
 
 void add(WeightCheck& total, const WeightCheck& row) {
   total.worst_ratio = std::max(total.worst_ratio, row.worst_ratio);
   total.beyond += row.beyond;
   if (total.first_row < 0) total.first_row = row.first_row;
   if (total.not_finite_row < 0) total.not_finite_row = row.not_finite_row;
+  total.has_packing = total.has_packing || row.has_packing;
+  total.stored_squares += row.stored_squares;
+  total.fresh_squares += row.fresh_squares;
+  total.floor_squares += row.floor_squares;
 }
 
 }  // namespace
 
+double WeightCheck::packing_ratio() const noexcept {
+  if (fresh_squares > 0.0) return std::sqrt(stored_squares / fresh_squares);
+  return stored_squares <= floor_squares ? 0.0 : HUGE_VAL;
+}
+
+bool WeightCheck::is_badly_packed() const noexcept {
+  return has_packing &&
+         !(stored_squares <= std::max(kWorstPacking * kWorstPacking * fresh_squares, floor_squares));
+}
+
 WeightCheck check_weight(const WeightView& packed, const SourceWeight& source, ThreadPool& pool) {
   ASSAY_CHECK(packed.rows == source.rows() && packed.cols == source.cols());
-  const FormatOps& ops = format_ops(packed.format);
   const int64_t grain = std::max<int64_t>(1, 16384 / packed.cols);
   // One result per range keeps the sum in row order, whatever thread took which range.
   std::vector<WeightCheck> ranges(static_cast<size_t>((packed.rows + grain - 1) / grain));
   pool.run_ranges(packed.rows, grain, [&](int64_t begin, int64_t end) {
-    const size_t cols = static_cast<size_t>(packed.cols);
-    std::vector<float> values(cols), decoded(cols), bounds(cols);
+    RowChecker checker(packed, source);
     for (int64_t row = begin; row < end; ++row)
-      add(ranges[static_cast<size_t>(begin / grain)],
-          check_row(ops, packed, source, row, values, decoded, bounds));
+      add(ranges[static_cast<size_t>(begin / grain)], checker.check(row));
   });
   WeightCheck total;
   for (const WeightCheck& range : ranges) add(total, range);
