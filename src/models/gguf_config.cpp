@@ -42,6 +42,19 @@ int64_t read_dimension_or(const GgufMetadata& metadata, const std::string& key, 
   return metadata.find(key) != nullptr ? read_dimension(metadata, key) : fallback;
 }
 
+/// The number that adds up with the mean square before its root; 1 would drown every activation.
+double read_norm_eps(const GgufMetadata& metadata, const std::string& key) {
+  const double eps = metadata.number(key);
+  if (!(eps >= 0.0 && eps < 1.0)) fail_key(key, "at least 0 and below 1", std::to_string(eps));
+  return eps;
+}
+
+double read_rope_base(const GgufMetadata& metadata, const std::string& key) {
+  const double base = metadata.number_or(key, 10000.0);
+  if (!(base > 0.0) || !std::isfinite(base)) fail_key(key, "a finite number above 0", std::to_string(base));
+  return base;
+}
+
 double yarn_scale(double factor) {
   return factor <= 1.0 ? 1.0 : 0.1 * std::log(factor) + 1.0;
 }
@@ -174,12 +187,12 @@ ModelConfig read_gguf_config(const GgufMetadata& metadata) {
   if (model.max_context < 1)
     fail_key(prefix + "context_length", "at least 1", std::to_string(model.max_context));
   read_heads(metadata, prefix, model);
-  model.norm_eps = metadata.number(prefix + "attention.layer_norm_rms_epsilon");
+  model.norm_eps = read_norm_eps(metadata, prefix + "attention.layer_norm_rms_epsilon");
   const GgufValue* tokens = metadata.find("tokenizer.ggml.tokens");
   const int64_t listed =
       tokens != nullptr ? static_cast<int64_t>(metadata.strings("tokenizer.ggml.tokens").size()) : 0;
   model.vocab_size = read_dimension_or(metadata, prefix + "vocab_size", listed);
-  model.rope.base = metadata.number_or(prefix + "rope.freq_base", 10000.0);
+  model.rope.base = read_rope_base(metadata, prefix + "rope.freq_base");
   model.rope.dim = read_dimension_or(metadata, prefix + "rope.dimension_count", model.head_dim);
   if (model.rope.dim > model.head_dim || model.rope.dim % 2 != 0)
     fail_key(prefix + "rope.dimension_count", "even, at most " + std::to_string(model.head_dim),

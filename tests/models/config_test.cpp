@@ -169,6 +169,30 @@ TEST(Config, GgufMetadataWithAbsurdSizesIsRefused) {
   }
 }
 
+TEST(Config, GgufNumbersThatCannotBeAreRefused) {
+  GgufMetadata metadata;
+  metadata.set("general.architecture", GgufValue::string("llama"));
+  write_gguf_config(read(base_config()), metadata);
+  metadata.set("tokenizer.ggml.tokens", GgufValue::strings(std::vector<std::string>(100, "x")));
+  const auto fault_with = [&](const std::string& key, float value) -> std::string {
+    GgufMetadata broken = metadata;
+    broken.set(key, GgufValue::f32(value));
+    try {
+      read_gguf_config(broken);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const std::string base = "llama.rope.freq_base", eps = "llama.attention.layer_norm_rms_epsilon";
+  for (const float bad : {0.0f, -1.0f, NAN, INFINITY})
+    EXPECT_NE(fault_with(base, bad).find(base), std::string::npos) << bad << fault_with(base, bad);
+  for (const float bad : {-1e-5f, 1.0f, NAN, INFINITY})
+    EXPECT_NE(fault_with(eps, bad).find(eps), std::string::npos) << bad << fault_with(eps, bad);
+  EXPECT_EQ(fault_with(base, 1e6f), "no error");
+  EXPECT_EQ(fault_with(eps, 0.0f), "no error");
+}
+
 TEST(MlxQuantizationRules, EveryWayToSayIt) {
   const json config = {{"quantization",
                         {{"bits", 4},
