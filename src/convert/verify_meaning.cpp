@@ -36,7 +36,8 @@ std::vector<float> rope_factors(const RopeConfig& rope) {
   return {};
 }
 
-void compare_rope(const RopeConfig& output, const RopeConfig& source) {
+/// What a GGUF cannot hold is not asked of it: dynamic scaling, which the plan's notes tell.
+void compare_rope(const RopeConfig& output, const RopeConfig& source, bool gguf) {
   using Scaling = RopeConfig::Scaling;
   expect_close("rope base", source.base, output.base);
   expect_equal("rotated dimensions", source.dim, output.dim);
@@ -44,11 +45,46 @@ void compare_rope(const RopeConfig& output, const RopeConfig& source) {
   expect_equal("rope factors", static_cast<int64_t>(expected.size()), static_cast<int64_t>(found.size()));
   for (size_t i = 0; i < expected.size(); ++i)
     expect_close("rope factors", static_cast<double>(expected[i]), static_cast<double>(found[i]));
-  if (!expected.empty() || source.scaling == Scaling::kDynamicNtk) return;
+  if (!expected.empty() || (gguf && source.scaling == Scaling::kDynamicNtk)) return;
   if (source.scaling != output.scaling)
     throw Error(Fault{"configuration differs from the source", "rope scaling", {}, {}, {}});
   expect_close("rope factor", source.factor, output.factor);
   expect_close("rope attention factor", rope_attention_factor(source), rope_attention_factor(output));
+  if (source.scaling == Scaling::kNone || source.scaling == Scaling::kLinear) return;
+  expect_equal("rope original context", source.original_context, output.original_context);
+  if (source.scaling != Scaling::kYarn) return;
+  expect_close("yarn beta_fast", source.beta_fast, output.beta_fast);
+  expect_close("yarn beta_slow", source.beta_slow, output.beta_slow);
+  expect_equal("yarn truncate", source.truncate, output.truncate);
+}
+
+std::string list_numbers(const auto& numbers) {
+  return numbers.empty() ? "none" : fmt::format("{}", fmt::join(numbers, " "));
+}
+
+/// The window of every layer; a source without any and one of zeros mean the same.
+void compare_windows(const ModelConfig& output, const ModelConfig& source) {
+  const auto windows = [](const ModelConfig& model) {
+    std::vector<int64_t> list = model.sliding_window;
+    list.resize(static_cast<size_t>(model.n_layers), 0);
+    return list;
+  };
+  if (windows(output) != windows(source))
+    throw Error(Fault{"configuration differs from the source",
+                      "sliding window by layer",
+                      list_numbers(windows(source)),
+                      list_numbers(windows(output)),
+                      {}});
+}
+
+/// An MLX configuration takes its ids from the source's configuration or its generation configuration, so it
+/// may lack some, but neither have others nor none. A GGUF's ids are the tokenizer's and compared there.
+void compare_token_ids(const char* name, const std::vector<int32_t>& output,
+                       const std::vector<int32_t>& source) {
+  const auto known = [&](int32_t id) { return std::find(source.begin(), source.end(), id) != source.end(); };
+  if (output.empty() != source.empty() || !std::all_of(output.begin(), output.end(), known))
+    throw Error(
+        Fault{"configuration differs from the source", name, list_numbers(source), list_numbers(output), {}});
 }
 
 constexpr std::string_view kSamples[] = {
@@ -80,7 +116,14 @@ std::string compare_configurations(const ModelFile& output, const ModelConfig& s
   expect_equal("context", source.max_context, found.max_context);
   expect_equal("tied embeddings", source.tied_embeddings, found.tied_embeddings);
   expect_close("norm epsilon", source.norm_eps, found.norm_eps);
-  compare_rope(found.rope, source.rope);
+  const bool gguf = output.gguf() != nullptr;
+  compare_rope(found.rope, source.rope, gguf);
+  // llama.cpp attends to everything in these architectures, so files by others may leave the windows out.
+  if (!gguf || !found.sliding_window.empty()) compare_windows(found, source);
+  if (!gguf) {
+    compare_token_ids("bos ids", found.bos_ids, source.bos_ids);
+    compare_token_ids("eos ids", found.eos_ids, source.eos_ids);
+  }
   return fmt::format("{}: {} layers, hidden {}, {}/{} heads, vocabulary {}, context {}", source.architecture,
                      source.n_layers, source.hidden_dim, source.n_heads, source.n_kv_heads, source.vocab_size,
                      source.max_context);
@@ -90,6 +133,14 @@ std::string compare_tokenizers(const ModelFile& output, const ConversionSource& 
   const Tokenizer expected = Tokenizer::from_directory(source.path());
   const Tokenizer found = output.gguf() != nullptr ? Tokenizer::from_gguf(output.gguf()->metadata())
                                                    : Tokenizer::from_directory(output.path());
+  // A GGUF may name an id that the source leaves to its reader, but no other one.
+  const auto compare_id = [](const char* name, std::optional<TokenId> want, std::optional<TokenId> have) {
+    if (want && want != have)
+      throw Error(Fault{
+          "the tokenizers disagree", name, std::to_string(*want), have ? std::to_string(*have) : "none", {}});
+  };
+  compare_id("bos id", expected.bos_id(), found.bos_id());
+  compare_id("eos id", expected.eos_id(), found.eos_id());
   size_t ids = 0, left_out = 0;
   for (const std::string_view sample : kSamples) {
     const std::vector<TokenId> a = expected.encode(sample), b = found.encode(sample);

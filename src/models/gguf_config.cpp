@@ -147,6 +147,12 @@ void write_scaling(const ModelConfig& model, const std::string& prefix, bool has
     case Scaling::kYarn:
       break;
   }
+  // llama.cpp rounds the ends of yarn's ramp always (ggml.c, ggml_rope_yarn_corr_dims): a file without it
+  // would rotate by other frequencies.
+  if (!rope.truncate)
+    throw Error(Fault{"GGUF has no key for yarn with truncate = false, and the model would rotate otherwise",
+                      "config.json: rope_scaling", "truncate = true", "false",
+                      "an MLX output keeps the setting in its config.json"});
   metadata.set(prefix + "rope.scaling.type", GgufValue::string("yarn"));
   metadata.set(prefix + "rope.scaling.factor", GgufValue::f32(static_cast<float>(rope.factor)));
   metadata.set(prefix + "rope.scaling.original_context_length",

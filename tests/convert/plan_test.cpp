@@ -69,6 +69,15 @@ TEST(Plan, Llama3ScalingOfAQwenModelHasNoGguf) {
   EXPECT_NO_THROW(plan_of(config, "mlx:4bit"));
 }
 
+TEST(Plan, YarnWithoutTruncationHasNoGguf) {
+  nlohmann::json config = one_layer();
+  config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}, {"truncate", false}};
+  EXPECT_THROW(plan_of(config, "gguf:F16"), Error);
+  EXPECT_NO_THROW(plan_of(config, "mlx:4bit"));
+  config["rope_scaling"]["truncate"] = true;
+  EXPECT_NO_THROW(plan_of(config, "gguf:F16"));
+}
+
 TEST(Plan, LargeModelsAreShardedAtFiveGibibytes) {
   nlohmann::json config = one_layer();
   config["num_hidden_layers"] = 80;

@@ -160,6 +160,46 @@ TEST_F(VerifyTest, MissingTokenizerAndWrongConfigurationAreFound) {
   EXPECT_EQ(failures(mlx()), Names{"configuration"});
 }
 
+TEST_F(VerifyTest, AChangedWindowScalingOrStopIdIsFound) {
+  forget_manifest();
+  const nlohmann::json yarn = {{"rope_type", "yarn"},
+                               {"factor", 4.0},
+                               {"original_max_position_embeddings", 512},
+                               {"attention_factor", 1.0},
+                               {"beta_fast", 16.0}};
+  nlohmann::json config = read_json_file(mlx() / "config.json");
+  config["rope_scaling"] = yarn;
+  const auto write = [&](const nlohmann::json& changed) {
+    std::ofstream(mlx() / "config.json") << changed.dump();
+  };
+  nlohmann::json source = read_json_file(folder_ / "source/config.json");
+  source["rope_scaling"] = yarn;
+  std::ofstream(folder_ / "source/config.json") << source.dump();
+  write(config);
+  EXPECT_EQ(failures(mlx()), Names{});
+  const nlohmann::json changes = {{"original_max_position_embeddings", 1024},
+                                  {"beta_fast", 32.0},
+                                  {"beta_slow", 2.0},
+                                  {"truncate", false}};
+  for (const auto& [key, value] : changes.items()) {
+    nlohmann::json changed = config;
+    changed["rope_scaling"][key] = value;
+    write(changed);
+    EXPECT_EQ(failures(mlx()), Names{"configuration"}) << key;
+  }
+  for (const char* key : {"eos_token_id", "bos_token_id"}) {
+    nlohmann::json changed = config;
+    changed[key] = 7;
+    write(changed);
+    EXPECT_EQ(failures(mlx()), Names{"configuration"}) << key;
+  }
+  nlohmann::json windowed = config;
+  windowed["model_type"] = "mistral";
+  windowed["sliding_window"] = 8;
+  write(windowed);
+  EXPECT_EQ(failures(mlx()), Names{"configuration"});
+}
+
 TEST_F(VerifyTest, ACutOffFileIsOneClearLine) {
   std::filesystem::resize_file(gguf(), std::filesystem::file_size(gguf()) - 4096);
   EXPECT_EQ(failures(gguf()), (Names{"opens", "no float twin"}));
