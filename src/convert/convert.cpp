@@ -36,10 +36,21 @@ void check_source(const ConversionSource& source) {
     if (std::filesystem::exists(source.path() / name)) read_json_file(source.path() / name);
 }
 
-void check_target(const Plan& plan, const std::filesystem::path& folder, bool overwrite) {
+/// Throws for a target that could not be committed, or that is the source itself or a folder around it.
+void check_target(const ConversionSource& source, const Plan& plan, const std::filesystem::path& folder,
+                  bool overwrite) {
   const std::filesystem::path path = folder / plan.output_name;
-  if (std::filesystem::exists(path) && !overwrite)
-    throw Error(Fault{"already exists", path.string(), {}, {}, "--overwrite replaces it"});
+  if (!std::filesystem::exists(path)) return;
+  const bool is_folder = std::filesystem::is_directory(path);
+  std::filesystem::path above = std::filesystem::canonical(source.path());
+  while (above.has_relative_path() && !std::filesystem::equivalent(path, above)) above = above.parent_path();
+  if (above.has_relative_path())
+    throw Error(Fault{"the output would replace its own source", path.string(), {}, {}, "another folder?"});
+  if (!overwrite) throw Error(Fault{"already exists", path.string(), {}, {}, "--overwrite replaces it"});
+  if (is_folder == plan.recipe.is_gguf())
+    throw Error(Fault{"something else lies in the output's place", path.string(),
+                      plan.recipe.is_gguf() ? "a file" : "a folder", is_folder ? "a folder" : "a file",
+                      "move it away first"});
 }
 
 /// Quantizes every planned tensor into `sink`, in plan order.
@@ -145,11 +156,12 @@ std::vector<ConvertedOutput> convert(const ConversionSource& source, const std::
                                      const std::filesystem::path& folder, const ConvertOptions& options,
                                      ThreadPool& pool, Progress& progress) {
   check_source(source);
+  check_manifest(folder);
   std::vector<Plan> plans;
   uint64_t needed = kSideBytes;
   for (const Recipe& recipe : recipes) {
     plans.push_back(make_plan(source, recipe));
-    check_target(plans.back(), folder, options.overwrite);
+    check_target(source, plans.back(), folder, options.overwrite);
     needed += plans.back().file_bytes();
   }
   std::error_code fault;

@@ -87,6 +87,11 @@ nlohmann::json manifest_entry(const ConvertedOutput& output, const std::filesyst
           {"tensors", std::move(tensors)}};
 }
 
+void check_manifest(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / kManifestName;
+  if (std::filesystem::exists(path)) read_manifest(path);
+}
+
 void merge_manifest(const std::filesystem::path& folder, nlohmann::json entry) {
   const std::filesystem::path path = folder / kManifestName;
   nlohmann::json manifest = {{"format", 1}, {"outputs", nlohmann::json::array()}};
@@ -100,7 +105,8 @@ void merge_manifest(const std::filesystem::path& folder, nlohmann::json entry) {
   }
   if (!replaced) outputs.push_back(std::move(entry));
   AtomicFile file(path, true);
-  file.write(manifest.dump(1) + "\n");
+  // Paths and names may hold bytes that are no UTF-8.
+  file.write(manifest.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   file.commit();
 }
 

@@ -37,6 +37,9 @@ nlohmann::json manifest_entry(const ConvertedOutput& output, const std::filesyst
 
 inline constexpr const char* kManifestName = "assay.json";
 
+/// Throws Error when FOLDER/assay.json exists and is no manifest, so that merge_manifest() would fail.
+void check_manifest(const std::filesystem::path& folder);
+
 /// Adds the entry to FOLDER/assay.json, replacing one of the same path; the file appears whole or not at all.
 /// Throws Error when an existing manifest is not one.
 void merge_manifest(const std::filesystem::path& folder, nlohmann::json entry);

@@ -34,7 +34,7 @@ void write_text(const std::filesystem::path& path, std::string_view text) {
 }
 
 std::string dump_python_style(const nlohmann::json& value) {
-  return value.dump(4, ' ', true);
+  return value.dump(4, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 nlohmann::json index_json(const Plan& plan) {

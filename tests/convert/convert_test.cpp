@@ -143,6 +143,64 @@ TEST_F(ConvertTest, AFailureKeepsWhatWasThere) {
   EXPECT_EQ(files, 2u) << "the GGUF and the manifest, and no temporary";
 }
 
+TEST_F(ConvertTest, RefusesTargetsItCouldNotFinishBeforeWriting) {
+  write_source();
+  const auto entries = [&] {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / "out"))
+      count += entry.exists() ? 1 : 0;
+    return count;
+  };
+  const auto overwriting = [&](const char* recipes) -> std::string {
+    try {
+      run(recipes, 2, "out", true);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  std::filesystem::create_directory(folder_ / "out");
+  for (const char* foreign : {"[1, 2]", "{\"outputs\": 3}", "no JSON"}) {
+    std::ofstream(folder_ / "out/assay.json") << foreign;
+    expect_names(fault("gguf:Q8_0"), {"assay.json"});
+    EXPECT_EQ(entries(), 1u) << foreign;
+  }
+  std::filesystem::remove(folder_ / "out/assay.json");
+  std::ofstream(folder_ / "out/mlx-4bit") << "a file";
+  expect_names(overwriting("gguf:Q8_0,mlx:4bit"), {"mlx-4bit", "a folder"});
+  std::filesystem::create_directory(folder_ / "out/source-Q8_0.gguf");
+  expect_names(overwriting("gguf:Q8_0"), {"source-Q8_0.gguf", "a folder"});
+  EXPECT_EQ(entries(), 2u);
+}
+
+TEST_F(ConvertTest, RefusesToReplaceItsOwnSource) {
+  write_source();
+  std::filesystem::create_directory(folder_ / "out");
+  std::filesystem::rename(folder_ / "source", folder_ / "out/mlx-bf16");
+  std::filesystem::create_directory_symlink(folder_ / "out/mlx-bf16", folder_ / "source");
+  const std::string before = sha256_of_file(folder_ / "source/model.safetensors");
+  EXPECT_THROW(run("mlx:bf16", 2, "out", true), Error);
+  EXPECT_EQ(sha256_of_file(folder_ / "source/model.safetensors"), before);
+  // Nor a folder that the source lies in.
+  write_source();
+  std::filesystem::create_directory(folder_ / "out/mlx-4bit");
+  std::filesystem::rename(folder_ / "source", folder_ / "out/mlx-4bit/inner");
+  std::filesystem::create_directory_symlink(folder_ / "out/mlx-4bit/inner", folder_ / "source");
+  EXPECT_THROW(run("mlx:4bit", 2, "out", true), Error);
+  EXPECT_EQ(sha256_of_file(folder_ / "source/model.safetensors"), before);
+}
+
+TEST_F(ConvertTest, APathThatIsNoUtf8StillGetsItsManifest) {
+  write_source();
+  std::error_code fault;
+  std::filesystem::rename(folder_ / "source", folder_ / "s\xff", fault);
+  if (fault) GTEST_SKIP() << "this file system takes UTF-8 names alone";
+  ThreadPool pool(2);
+  convert(ConversionSource::open(folder_ / "s\xff"), parse_recipes("mlx:4bit"), folder_ / "out", {}, pool,
+          silent_progress());
+  EXPECT_EQ(read_json_file(folder_ / "out/assay.json")["outputs"].size(), 1u);
+}
+
 TEST_F(ConvertTest, MlxDirectorySaysEverythingStockLoadersAskFor) {
   write_source();
   run("mlx:8bit-g32");
