@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <unordered_set>
 
@@ -24,14 +23,12 @@ void check_sampling(const SamplingOptions& options) {
     refuse("--repeat-penalty", "above 0", options.repeat_penalty);
 }
 
-TokenId argmax(std::span<const float> logits) noexcept {
+TokenId argmax(std::span<const float> logits) {
   size_t best = 0;
-  float highest = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > highest) {
-      highest = logits[i];
-      best = i;
-    }
+  while (best < logits.size() && std::isnan(logits[best])) ++best;
+  if (best == logits.size()) throw Error("the model gives NaN logits");
+  for (size_t i = best + 1; i < logits.size(); ++i) {
+    if (logits[i] > logits[best]) best = i;
   }
   return static_cast<TokenId>(best);
 }
@@ -53,6 +50,7 @@ TokenId Sampler::choose(std::span<const float> logits, std::span<const TokenId> 
     }
   }
   if (greedy) {
+    drop_nan();
     return std::max_element(candidates_.begin(), candidates_.end(),
                             [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })
         ->id;
@@ -68,9 +66,13 @@ TokenId Sampler::choose(std::span<const float> logits, std::span<const TokenId> 
   return candidates_.back().id;
 }
 
-void Sampler::cut_candidates() {
+void Sampler::drop_nan() {
   std::erase_if(candidates_, [](const Candidate& c) { return std::isnan(c.logit); });
-  if (candidates_.empty()) throw Error("every logit is NaN");
+  if (candidates_.empty()) throw Error("the model gives NaN logits");
+}
+
+void Sampler::cut_candidates() {
+  drop_nan();
   const auto before = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   };

@@ -21,8 +21,9 @@ struct SamplingOptions {
 /// Throws UsageError naming the option that is out of range.
 void check_sampling(const SamplingOptions& options);
 
-/// The id of the highest logit, the lowest one of equals. NaN never wins.
-TokenId argmax(std::span<const float> logits) noexcept;
+/// The id of the highest logit, the lowest one of equals. NaN never wins; throws Error when every logit is
+/// NaN.
+TokenId argmax(std::span<const float> logits);
 
 /// Chooses tokens one after another; the same options, seed and logits give the same tokens.
 class Sampler {
@@ -37,6 +38,8 @@ class Sampler {
     float logit;
     double probability;
   };
+  /// Takes candidates without a logit out; throws Error when none is left.
+  void drop_nan();
   /// Candidates in order of falling logit, cut by top-k, top-p and min-p, probabilities not normalized.
   void cut_candidates();
 

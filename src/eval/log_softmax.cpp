@@ -13,6 +13,12 @@ void log_softmax(std::span<const float> logits, std::vector<double>& out) {
     if (std::isnan(logit)) throw Error("the model gives NaN logits");
     highest = std::max<double>(highest, logit);
   }
+  if (std::isinf(highest))
+    throw Error({"the model gives infinite logits",
+                 {},
+                 "a finite highest one",
+                 highest > 0 ? "+inf" : "-inf alone",
+                 {}});
   out.resize(logits.size());
   double sum = 0.0;
   for (size_t i = 0; i < logits.size(); ++i) {

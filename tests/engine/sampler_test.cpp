@@ -84,5 +84,13 @@ TEST(Sampler, RefusesWhatHasNoMeaning) {
   EXPECT_THROW(sampler.choose(std::vector<float>{kNan, kNan}, {}), Error);
 }
 
+TEST(Sampler, GreedyRefusesLogitsThatAreAllNan) {
+  for (const float penalty : {1.0f, 1.5f}) {
+    Sampler sampler({.repeat_penalty = penalty});
+    EXPECT_THROW(sampler.choose(std::vector<float>{kNan, kNan}, {}), Error);
+    EXPECT_EQ(1, sampler.choose(std::vector<float>{kNan, 2, 1}, {}));
+  }
+}
+
 }  // namespace
 }  // namespace assay

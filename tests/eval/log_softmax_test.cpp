@@ -28,5 +28,15 @@ TEST(LogSoftmax, RefusesNan) {
   EXPECT_THROW(log_softmax(std::vector<float>{1, std::numeric_limits<float>::quiet_NaN()}, out), Error);
 }
 
+TEST(LogSoftmax, RefusesInfinityUnlessItSaysImpossible) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<double> out;
+  EXPECT_THROW(log_softmax(std::vector<float>{1, kInfinity}, out), Error);
+  EXPECT_THROW(log_softmax(std::vector<float>{-kInfinity, -kInfinity}, out), Error);
+  log_softmax(std::vector<float>{2, -kInfinity}, out);
+  EXPECT_EQ(0.0, out[0]);
+  EXPECT_EQ(-std::numeric_limits<double>::infinity(), out[1]);
+}
+
 }  // namespace
 }  // namespace assay
