@@ -1,5 +1,7 @@
 #include "eval/corpus.hpp"
 
+#include <string>
+
 #include "base/error.hpp"
 
 namespace assay {
@@ -29,6 +31,14 @@ std::vector<std::vector<TokenId>> cut_windows(const Tokenizer& tokenizer, std::s
     if (with_bos) windows.back().front() = *tokenizer.bos_id();
   }
   return windows;
+}
+
+void require_context(const LanguageModel& model, int64_t positions) {
+  const int64_t limit = model.config().max_context;
+  if (positions > limit)
+    throw Error({"the windows are longer than the model's context", model.file().path().string(),
+                 "at most " + std::to_string(limit) + " tokens", std::to_string(positions),
+                 "a smaller --ctx fits"});
 }
 
 }  // namespace assay

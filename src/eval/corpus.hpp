@@ -19,4 +19,7 @@ struct WindowOptions {
 std::vector<std::vector<TokenId>> cut_windows(const Tokenizer& tokenizer, std::string_view text,
                                               const WindowOptions& options);
 
+/// Throws Error when the model was not made for so many positions.
+void require_context(const LanguageModel& model, int64_t positions);
+
 }  // namespace assay

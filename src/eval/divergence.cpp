@@ -12,8 +12,6 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kBlock = 64;  // positions whose reference logits are held at once
-
 void require_comparable(const LanguageModel& reference, const LanguageModel& candidate,
                         const std::vector<std::vector<TokenId>>& windows, std::string_view text,
                         const WindowOptions& options) {
@@ -115,29 +113,45 @@ struct Course {
   }
 };
 
+/// Positions whose reference logits are held at once. Dynamic NTK rope turns by the length of the whole call,
+/// so there a window is never split.
+int64_t block_positions(const LanguageModel& reference, std::span<const Course> courses, int64_t context) {
+  const auto needs_all = [](const LanguageModel& model) {
+    return model.config().rope.scaling == RopeConfig::Scaling::kDynamicNtk;
+  };
+  if (needs_all(reference) || std::any_of(courses.begin(), courses.end(),
+                                          [&](const Course& course) { return needs_all(*course.model); }))
+    return context;
+  constexpr int64_t kBlock = 64;
+  return std::min(kBlock, context);
+}
+
 }  // namespace
 
 std::vector<DivergenceResult> measure_divergences(LanguageModel& reference,
                                                   std::span<LanguageModel* const> candidates,
                                                   std::string_view text, const WindowOptions& options,
                                                   Progress& progress) {
+  require_context(reference, options.context);
   const auto windows = cut_windows(reference.tokenizer(), text, options);
   std::vector<Course> courses;
   for (LanguageModel* candidate : candidates) {
+    require_context(*candidate, options.context);
     require_comparable(reference, *candidate, windows, text, options);
     courses.push_back({candidate, {}, {}});
   }
+  const int64_t block_size = block_positions(reference, courses, options.context);
   std::vector<std::vector<double>> held(
-      static_cast<size_t>(kBlock));  // log p after each position of the block
+      static_cast<size_t>(block_size));  // log p after each position of the block
   std::vector<double> log_q;
   progress.begin("divergence", windows.size() * static_cast<uint64_t>(options.context) * candidates.size(),
                  "token");
   for (const auto& window : windows) {
     KvCache reference_cache = reference.decoder().make_cache(options.context);
     for (Course& course : courses) course.begin_window(options.context);
-    for (int64_t begin = 0; begin < options.context; begin += kBlock) {
+    for (int64_t begin = 0; begin < options.context; begin += block_size) {
       const auto block = std::span(window).subspan(
-          static_cast<size_t>(begin), static_cast<size_t>(std::min(kBlock, options.context - begin)));
+          static_cast<size_t>(begin), static_cast<size_t>(std::min(block_size, options.context - begin)));
       reference.decoder().forward_all(block, reference_cache, [&](int64_t i, std::span<const float> logits) {
         log_softmax(logits, held[static_cast<size_t>(i)]);
       });

@@ -8,6 +8,7 @@ namespace assay {
 
 PerplexityResult measure_perplexity(LanguageModel& model, std::string_view text, const WindowOptions& options,
                                     Progress& progress) {
+  require_context(model, options.context);
   const auto windows = cut_windows(model.tokenizer(), text, options);
   const int64_t first_scored = options.context / 2;
   std::vector<Cluster> clusters;

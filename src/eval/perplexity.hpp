@@ -17,6 +17,7 @@ struct PerplexityResult {
   int64_t windows = 0;
 };
 
+/// Throws Error when the text fills no window or the windows exceed the model's context.
 PerplexityResult measure_perplexity(LanguageModel& model, std::string_view text, const WindowOptions& options,
                                     Progress& progress);
 
