@@ -1,6 +1,8 @@
 #include "convert/claims.hpp"
 
+#include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <vector>
 
 namespace assay {
@@ -27,9 +29,21 @@ std::vector<std::string> split_words(std::string_view name) {
   return words;
 }
 
+/// Words after the bits that still belong to the promise: "4bit-g64", "Q4_K_M", "IQ4_XS", "q8_0", "q4f16",
+/// "4bit-mlx", "int8.gguf".
+bool continues_claim(std::string_view word) {
+  constexpr std::string_view kSuffixes[] = {
+      "k",    "xxs", "xs",  "s",    "m",   "l",    "xl",  "nl",  "0",           "1",   "g32",     "g64",
+      "g128", "bit", "mlx", "gguf", "dwq", "gptq", "awq", "bnb", "safetensors", "npz", "imatrix", "imat"};
+  return std::find(std::begin(kSuffixes), std::end(kSuffixes), word) != std::end(kSuffixes);
+}
+
+/// The last word that tells bits, if nothing but the rest of a promise follows: "tiny-q4" promises,
+/// "tiny-q4-distilled-teacher" tells a history.
 std::optional<Claim> find_in_name(const std::string& name) {
-  const std::vector<std::string> words = split_words(name);
-  for (size_t i = 0; i < words.size(); ++i) {
+  std::vector<std::string> words = split_words(name);
+  if (words.back().empty()) words.pop_back();
+  for (size_t i = words.size(); i-- > 0;) {
     // "4-bit" and "4_bit" split into two words.
     const bool split_bit = i + 1 < words.size() && words[i + 1] == "bit";
     const std::string word = split_bit ? words[i] + "bit" : words[i];
@@ -41,6 +55,7 @@ std::optional<Claim> find_in_name(const std::string& name) {
         claim.text += "_k" + (i + 2 < words.size() && words[i + 2].size() == 1 ? "_" + words[i + 2] : "");
       return claim;
     }
+    if (!continues_claim(words[i])) return std::nullopt;
   }
   return std::nullopt;
 }

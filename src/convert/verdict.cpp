@@ -47,7 +47,10 @@ int percent(double share) {
 class Judge {
  public:
   explicit Judge(Inspection& inspection)
-      : inspection_(inspection), shares_(inspection.tensors), claim_(find_claim(inspection.path)) {
+      : inspection_(inspection),
+        shares_(inspection.tensors),
+        name_claim_(find_claim(inspection.path)),
+        claim_(name_claim_) {
     // What the container declares of itself counts like a name.
     const nlohmann::json& declared = inspection.declared;
     if (!claim_ && declared.contains("bits") && declared["bits"].is_number_integer())
@@ -115,12 +118,27 @@ class Judge {
         shares_.eight_bit > 0)
       lie(fmt::format("\"{}\" promises {} bits, but {} % of the quantized weights have codes of 8 bits",
                       claim_->text, claim_->bits, percent(Shares::of(shares_.eight_bit, shares_.quantized))));
+    if (!fake_) remark_larger_codes();
     if (claim_->k_quant && Shares::of(shares_.k_quant, shares_.quantized) < 0.5)
       add(fmt::format(
           "\"{}\" names K-quants, but {} % of the quantized weights are in fallback formats, because their "
           "rows are no multiple of 256: really {:.2f} bits per weight",
           claim_->text, percent(1.0 - Shares::of(shares_.k_quant, shares_.quantized)),
           inspection_.bits_per_weight()));
+  }
+
+  /// A mix keeps some matrices at more bits than its name tells, but never half of the weights. What the name
+  /// promises counts even where the container declares something else.
+  void remark_larger_codes() {
+    const Claim& least = name_claim_ && name_claim_->bits < claim_->bits ? *name_claim_ : *claim_;
+    double larger = 0;
+    for (const InspectedTensor& tensor : inspection_.tensors)
+      if (tensor.quantized && !tensor.row_fallback && tensor.code_bits > least.bits)
+        larger += static_cast<double>(tensor.parameters);
+    const double share = Shares::of(larger, shares_.quantized);
+    if (least.bits > 0 && share > 0.5)
+      add(fmt::format("\"{}\" promises {} bits, but {} % of the quantized weights have codes of more",
+                      least.text, least.bits, percent(share)));
   }
 
   /// Up to a twentieth may stay float without a word: norms never count, routers and heads of oddities may.
@@ -150,6 +168,7 @@ class Judge {
 
   Inspection& inspection_;
   const Shares shares_;
+  const std::optional<Claim> name_claim_;
   std::optional<Claim> claim_;
   bool fake_ = false;
 };

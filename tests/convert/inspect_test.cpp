@@ -67,6 +67,29 @@ TEST_F(InspectTest, ANameThatPromisesBitsOverFloatsIsFake) {
   EXPECT_NE(joined(look("model-q4")).find("promises 4 bits"), std::string::npos);
 }
 
+TEST_F(InspectTest, BitsInTheMiddleOfANamePromiseNothing) {
+  make_source("tiny-q4-distilled-teacher");
+  EXPECT_EQ(look("tiny-q4-distilled-teacher").verdict, Verdict::kUnquantized);
+  for (const char* name : {"tiny-4bit", "tiny-4-bit-mlx", "tiny.Q4_K_M", "tiny-int4-g64", "tiny-IQ4"}) {
+    std::filesystem::rename(folder_ / "tiny-q4-distilled-teacher", folder_ / name);
+    const bool promises = std::string(name) != "tiny-IQ4";
+    EXPECT_EQ(look(name).verdict, promises ? Verdict::kFake : Verdict::kUnquantized) << name;
+    std::filesystem::rename(folder_ / name, folder_ / "tiny-q4-distilled-teacher");
+  }
+}
+
+TEST_F(InspectTest, MoreBitsThanPromisedAreSaid) {
+  convert_to("gguf:Q4_K_M,mlx:6bit,gguf:Q5_K_S");
+  std::filesystem::rename(folder_ / "out/mlx-6bit", folder_ / "model-3bit");
+  EXPECT_NE(joined(look("model-3bit")).find("\"3bit\" promises 3 bits, but 100 %"), std::string::npos)
+      << joined(look("model-3bit"));
+  for (const char* honest : {"out/source-Q4_K_M.gguf", "out/source-Q5_K_S.gguf"})
+    EXPECT_EQ(joined(look(honest)).find("promises"), std::string::npos) << joined(look(honest));
+  std::filesystem::rename(folder_ / "out/source-Q4_K_M.gguf", folder_ / "x-Q2_K.gguf");
+  EXPECT_NE(joined(look("x-Q2_K.gguf")).find("\"q2_k\" promises 2 bits"), std::string::npos)
+      << joined(look("x-Q2_K.gguf"));
+}
+
 TEST_F(InspectTest, EightBitsUnderAFourBitNameAreFake) {
   convert_to("gguf:Q8_0,mlx:8bit");
   std::filesystem::rename(folder_ / "out/source-Q8_0.gguf", folder_ / "model-int4.gguf");
