@@ -118,7 +118,9 @@ class GroupDescriber {
                           main_.data,
                           scales.data,
                           biases.data};
-    result_.degenerate = is_degenerate(sample_rows(view));
+    const RowSample sample = sample_rows(view);
+    result_.degenerate = is_degenerate(sample);
+    result_.few_codes = bits == 8 && uses_few_codes(sample);
   }
 
   void describe_bitsandbytes() {

@@ -21,6 +21,7 @@ struct InspectedTensor {
   int code_bits = 0;          ///< bits of one code; the element's bits where nothing is quantized
   bool row_fallback = false;  ///< GGUF: the row is no multiple of 256, so a K-quant could not hold it
   std::string suspicion;      ///< why a float tensor looks quantized and written back; empty for honest ones
+  bool few_codes = false;     ///< 8-bit codes of which a tiny share occurs
   bool degenerate = false;    ///< codes that say nothing: the decoded values are constant almost everywhere
 
   double bits_per_weight() const noexcept;

@@ -29,10 +29,12 @@ InspectedTensor describe(const GgufTensor& tensor) {
   result.row_fallback = tensor.cols() % 256 != 0;
   if (result.parameters < 4096 || result.shape.size() < 2) return result;
   const RowSample sample = sample_rows(tensor.view());
-  if (result.quantized)
+  if (result.quantized) {
     result.degenerate = is_degenerate(sample);
-  else
+    result.few_codes = result.code_bits == 8 && uses_few_codes(sample);
+  } else {
     result.suspicion = find_few_levels(sample);
+  }
   return result;
 }
 

@@ -167,4 +167,16 @@ bool is_degenerate(const RowSample& sample) {
   return windows >= kLeastWindows && constant * 10 > windows * 9;
 }
 
+bool uses_few_codes(const RowSample& sample) {
+  const size_t cols = static_cast<size_t>(sample.cols);
+  size_t windows = 0, few = 0;
+  for (size_t row = 0; row < static_cast<size_t>(sample.rows()); ++row)
+    for (size_t begin = 0; begin + 32 <= cols; begin += 32) {
+      const size_t distinct = distinct_values({sample.values.data() + row * cols + begin, 32}).size();
+      ++windows;
+      if (distinct > 1 && distinct <= 16) ++few;
+    }
+  return windows >= kLeastWindows && few * 20 >= windows * 19;
+}
+
 }  // namespace assay

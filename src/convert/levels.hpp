@@ -27,4 +27,9 @@ std::string find_few_levels(const RowSample& sample);
 /// True when nine tenths of the windows of 32 decoded values are constant: codes without information.
 bool is_degenerate(const RowSample& sample);
 
+/// True when 95 % of the windows of 32 values that 8-bit codes decode to hold at most 16 distinct ones, and
+/// not one alone. Honest 8-bit codes of 32 weights have some 28: the scale is far too large for them, or the
+/// weights had few levels before. No proof of a lie, for ternary weights are stored so.
+bool uses_few_codes(const RowSample& sample);
+
 }  // namespace assay

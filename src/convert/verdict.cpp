@@ -66,6 +66,7 @@ class Judge {
   void run() {
     look_for_floats_of_few_levels();
     look_for_dead_codes();
+    remark_few_codes();
     if (!inspection_.contradictions.empty())
       lie("declared is not what is stored: " + list_some(inspection_.contradictions));
     compare_with_claim();
@@ -104,6 +105,16 @@ class Judge {
     std::string reason = "codes that are the same almost everywhere: " + list_some(found);
     Shares::of(shares_.degenerate, shares_.quantized) >= 0.05 ? lie(std::move(reason))
                                                               : add(std::move(reason));
+  }
+
+  void remark_few_codes() {
+    std::vector<std::string> found;
+    for (const InspectedTensor& tensor : inspection_.tensors)
+      if (tensor.few_codes && !tensor.degenerate) found.push_back(tensor.name);
+    if (!found.empty())
+      add("8-bit codes of which at most 16 occur among 32 neighbours, so the scales are far too large or the "
+          "weights had few levels before: " +
+          list_some(found));
   }
 
   void compare_with_claim() {

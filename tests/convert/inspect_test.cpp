@@ -128,6 +128,24 @@ TEST_F(InspectTest, CodesThatSayNothingAreFake) {
   EXPECT_EQ(look("out/mlx-4bit").verdict, Verdict::kFake);
 }
 
+TEST_F(InspectTest, EightBitCodesOfFewLevelsAreNamed) {
+  make_source("coarse", [](test::Tensors& tensors) {
+    for (auto& [name, tensor] : tensors)
+      if (tensor.first.size() == 2)
+        for (float& value : tensor.second) value = 0.05f * std::nearbyint(value / 0.05f);
+  });
+  convert(ConversionSource::open(folder_ / "coarse"), parse_recipes("mlx:8bit,gguf:Q8_0"), folder_ / "few",
+          {}, pool_, silent_progress());
+  convert_to("mlx:8bit,gguf:Q8_0");
+  for (const char* output : {"mlx-8bit", "coarse-Q8_0.gguf"}) {
+    const Inspection found = look(std::string("few/") + output);
+    EXPECT_NE(joined(found).find("at most 16 occur"), std::string::npos) << joined(found);
+    EXPECT_EQ(found.verdict, Verdict::kQuantized);
+  }
+  for (const char* output : {"out/mlx-8bit", "out/source-Q8_0.gguf"})
+    EXPECT_EQ(joined(look(output)).find("at most 16 occur"), std::string::npos) << joined(look(output));
+}
+
 TEST_F(InspectTest, SomeWeightsLeftFloatAreMixed) {
   convert_to("mlx:4bit");
   std::filesystem::create_directory(folder_ / "mixed");
