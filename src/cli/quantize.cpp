@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/error.hpp"
@@ -55,15 +56,25 @@ int run_dry(const Options& options, const ConversionSource& source, const std::v
   return 0;
 }
 
-Json evaluate(const Options& options, const std::vector<ConvertedOutput>& outputs, Progress& progress) {
-  const std::string text = read_text_file(expand_path(options.evaluate_text));
+/// Divergence of every output from the source, which runs once.
+Json evaluate(const Options& options, const std::string& text, const std::vector<ConvertedOutput>& outputs,
+              Progress& progress) {
   const EngineOptions engine{.threads = options.threads, .compute = Compute::kExact};
   LanguageModel reference(expand_path(options.source), engine);
-  Json results = Json::array();
+  std::vector<std::unique_ptr<LanguageModel>> models;
+  std::vector<LanguageModel*> candidates;
   for (const ConvertedOutput& output : outputs) {
-    LanguageModel candidate(output.path, engine);
-    const DivergenceResult r = measure_divergence(reference, candidate, text, {}, progress);
-    results.push_back({{"recipe", output.plan.recipe.name},
+    models.push_back(std::make_unique<LanguageModel>(output.path, engine));
+    candidates.push_back(models.back().get());
+  }
+  WindowOptions windows;
+  windows.context = std::min(windows.context, reference.config().max_context);
+  const std::vector<DivergenceResult> divergences =
+      measure_divergences(reference, candidates, text, windows, progress);
+  Json results = Json::array();
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const DivergenceResult& r = divergences[i];
+    results.push_back({{"recipe", outputs[i].plan.recipe.name},
                        {"compute", "exact"},
                        {"kl_mean", r.kl.value},
                        {"kl_low", r.kl.low},
@@ -106,12 +117,15 @@ int run_quantize(const Options& options) {
     throw UsageError("-o DIR is required, except with --dry-run");
   const ConversionSource source = ConversionSource::open(expand_path(options.source));
   if (options.dry_run) return run_dry(options, source, recipes);
+  // Read before the work: a text that is missing should not cost a conversion.
+  const std::string text =
+      options.evaluate_text.empty() ? std::string() : read_text_file(expand_path(options.evaluate_text));
   TerminalProgress progress;
   ThreadPool pool(options.threads > 0 ? options.threads : count_physical_cores());
   const auto outputs =
       convert(source, recipes, expand_path(options.output), {.overwrite = options.overwrite}, pool, progress);
   const Json evaluations =
-      options.evaluate_text.empty() ? Json::array() : evaluate(options, outputs, progress);
+      options.evaluate_text.empty() ? Json::array() : evaluate(options, text, outputs, progress);
   if (!options.json) {
     print_outputs(outputs, evaluations);
     return 0;
