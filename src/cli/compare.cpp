@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "convert/inspect.hpp"
 #include "convert/verify.hpp"
 #include "eval/divergence.hpp"
+#include "eval/speed.hpp"
 #include "report/table.hpp"
 
 namespace assay {
@@ -27,11 +29,23 @@ namespace fs = std::filesystem;
 struct Options {
   std::string source, recipes, output, text;
   std::vector<std::string> paths, prompts;
-  bool json = false;
+  bool json = false, overwrite = false;
   int threads = 0;
   int64_t max_tokens = 48;
-  WindowOptions windows{.context = 256};
+  WindowOptions windows{.context = 0};  ///< 0: 256, or all of a shorter context
+  SpeedOptions speed{.prefill_tokens = 128, .decode_tokens = 64, .repeats = 3};
 };
+
+/// The options with windows and timings that the model's context has room for.
+Options fit_context(Options options, int64_t limit, const std::string& where) {
+  if (options.windows.context > limit)
+    throw Error({"the windows are longer than the model's context", where, "at most " + std::to_string(limit),
+                 std::to_string(options.windows.context), "a smaller --ctx fits"});
+  if (options.windows.context == 0) options.windows.context = std::min<int64_t>(256, limit);
+  options.speed.prefill_tokens = std::max<int64_t>(1, std::min(options.speed.prefill_tokens, limit / 2));
+  options.speed.decode_tokens = std::min(options.speed.decode_tokens, std::max<int64_t>(1, limit / 2));
+  return options;
+}
 
 /// One file or directory of the comparison and what was found out about it.
 struct Contestant {
@@ -45,7 +59,8 @@ struct Contestant {
   std::vector<std::string> answers{};
 };
 
-/// Makes the outputs that are missing; one that is there and in the manifest is used as it is.
+/// Makes the outputs that are missing, or all with --overwrite; one that is there and in the manifest is else
+/// used as it is.
 std::vector<Contestant> build_outputs(const Options& options, const ConversionSource& source,
                                       ThreadPool& pool, Progress& progress) {
   std::vector<Contestant> contestants;
@@ -54,26 +69,30 @@ std::vector<Contestant> build_outputs(const Options& options, const ConversionSo
   for (const Recipe& recipe :
        options.recipes.empty() ? std::vector<Recipe>{} : parse_recipes(options.recipes)) {
     const fs::path path = folder / make_plan(source, recipe).output_name;
-    if (!fs::exists(path) || find_manifest_entry(path).is_null()) missing.push_back(recipe);
+    if (options.overwrite || !fs::exists(path) || find_manifest_entry(path).is_null())
+      missing.push_back(recipe);
     contestants.push_back({.label = recipe.name, .path = path, .is_output = true});
   }
-  if (!missing.empty()) convert(source, missing, folder, {}, pool, progress);
+  if (!missing.empty()) convert(source, missing, folder, {.overwrite = options.overwrite}, pool, progress);
   for (const std::string& path : options.paths)
     contestants.push_back({.label = path, .path = expand_path(path)});
   return contestants;
 }
 
 std::vector<std::string> bench_arguments(const Contestant& contestant, const Options& options) {
-  std::vector<std::string> arguments = {
-      "bench", contestant.path.string(), "--json", "--prefill", "128", "--decode", "64", "--repeats", "3"};
+  std::vector<std::string> arguments = {"bench", contestant.path.string(), "--json"};
+  const std::pair<const char*, int64_t> settings[] = {{"--prefill", options.speed.prefill_tokens},
+                                                      {"--decode", options.speed.decode_tokens},
+                                                      {"--repeats", options.speed.repeats}};
+  for (const auto& [name, value] : settings) arguments.insert(arguments.end(), {name, std::to_string(value)});
   if (options.threads > 0) arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});
   return arguments;
 }
 
 /// Both columns measure against the same thing: the source's weights in exact arithmetic.
-void measure_contestants(std::vector<Contestant>& contestants, const Options& options, Progress& progress) {
+void measure_contestants(std::vector<Contestant>& contestants, const std::string& text,
+                         const Options& options, Progress& progress) {
   if (options.text.empty()) return;
-  const std::string text = read_text_file(expand_path(options.text));
   LanguageModel reference(expand_path(options.source),
                           {.threads = options.threads, .compute = Compute::kExact});
   std::vector<std::unique_ptr<LanguageModel>> models;
@@ -143,24 +162,17 @@ void print_comparison(const std::vector<Contestant>& contestants, const Options&
         format_count(static_cast<uint64_t>(contestants.front().exact->tokens)),
         contestants.front().exact->windows, options.windows.context);
   fmt::print(
-      "Decode: median of 3 runs of 64 tokens, each file in a process of its own, whose peak memory is the "
+      "Decode: median of {} runs of {} tokens, each file in a process of its own, whose peak memory is the "
       "last "
-      "column.\n");
+      "column.\n",
+      options.speed.repeats, options.speed.decode_tokens);
   for (size_t i = 0; i < options.prompts.size(); ++i) {
     fmt::print("\n\"{}\" continued greedily:\n", options.prompts[i]);
     for (const Contestant& c : contestants) fmt::print("  {:>14}  {}\n", c.label, Json(c.answers[i]).dump());
   }
 }
 
-Json to_json(const Estimate& estimate) {
-  const auto bound = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
-  return {{"value", estimate.value},
-          {"low", bound(estimate.low)},
-          {"high", bound(estimate.high)},
-          {"n", estimate.n}};
-}
-
-Json to_json(const Contestant& c) {
+Json contestant_json(const Contestant& c) {
   Json row = {{"label", c.label},
               {"path", c.path.string()},
               {"bytes", c.inspection.bytes},
@@ -174,12 +186,32 @@ Json to_json(const Contestant& c) {
   return row;
 }
 
-int run_compare(const Options& options) {
-  if (!options.recipes.empty() && options.output.empty())
-    throw UsageError("--to needs -o DIR for the outputs");
-  if (options.recipes.empty() && options.paths.empty())
+Json report_json(const std::vector<Contestant>& contestants, const Options& options) {
+  Json rows = Json::array();
+  for (const Contestant& contestant : contestants) rows.push_back(contestant_json(contestant));
+  return {{"source", options.source},
+          {"text", options.text},
+          {"context", options.windows.context},
+          {"machine", contestants.front().bench["machine"]},
+          {"rows", rows}};
+}
+
+/// The latest comparison of a folder stands beside its outputs.
+void write_report(const Json& report, const fs::path& path) {
+  fs::create_directories(path.parent_path());
+  AtomicFile file(path, true);
+  file.write(json_text(report));
+  file.commit();
+}
+
+int run_compare(const Options& given) {
+  if (!given.recipes.empty() && given.output.empty()) throw UsageError("--to needs -o DIR for the outputs");
+  if (given.recipes.empty() && given.paths.empty())
     throw UsageError("give --to RECIPES, existing files, or both");
-  const ConversionSource source = ConversionSource::open(expand_path(options.source));
+  const ConversionSource source = ConversionSource::open(expand_path(given.source));
+  const Options options = fit_context(given, source.model().max_context, given.source);
+  // Read before the work: a text that is missing should not cost a conversion.
+  const std::string text = options.text.empty() ? std::string() : read_text_file(expand_path(options.text));
   TerminalProgress progress;
   std::vector<Contestant> contestants = {{.label = "source", .path = expand_path(options.source)}};
   {
@@ -192,7 +224,7 @@ int run_compare(const Options& options) {
         contestant.verification = verify_output(contestant.path, expand_path(options.source), pool, progress);
     }
   }
-  measure_contestants(contestants, options, progress);
+  measure_contestants(contestants, text, options, progress);
   progress.begin("bench", contestants.size(), "file");
   for (Contestant& contestant : contestants) {
     contestant.bench = Json::parse(run_self(bench_arguments(contestant, options)));
@@ -200,14 +232,10 @@ int run_compare(const Options& options) {
   }
   progress.end();
   continue_prompts(contestants, options);
+  const Json report = report_json(contestants, options);
+  if (!options.output.empty()) write_report(report, expand_path(options.output) / "report.json");
   if (options.json) {
-    Json rows = Json::array();
-    for (const Contestant& contestant : contestants) rows.push_back(to_json(contestant));
-    print_json({{"source", options.source},
-                {"text", options.text},
-                {"context", options.windows.context},
-                {"machine", contestants.front().bench["machine"]},
-                {"rows", rows}});
+    print_json(report);
   } else {
     print_comparison(contestants, options);
   }
@@ -225,9 +253,13 @@ RunVerb declare_compare(CLI::App& command) {
       ->required();
   command.add_option("paths", options->paths, "existing MLX directories or GGUF files to compare as well");
   command.add_option("--to", options->recipes, "recipes to build, separated by commas");
-  command.add_option("-o,--output", options->output, "directory for the outputs");
+  command.add_option("-o,--output", options->output,
+                     "directory for the outputs and report.json, what --json prints");
+  command.add_flag("--overwrite", options->overwrite, "make the outputs anew, replacing those that exist");
   command.add_option("--text", options->text, "held-out text for the divergence");
-  command.add_option("--ctx", options->windows.context, "tokens per window (default 256)")
+  command
+      .add_option("--ctx", options->windows.context,
+                  "tokens per window (default 256, or the model's context)")
       ->check(CLI::Range(4, 1 << 20));
   command.add_option("--chunks", options->windows.max_windows, "windows at most")->check(CLI::PositiveNumber);
   command.add_option("--prompt", options->prompts, "text that every file continues (repeatable)");

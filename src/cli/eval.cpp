@@ -26,18 +26,8 @@ struct Options {
   WindowOptions windows;
 };
 
-/// Infinite bounds (one window only) have no JSON form and become null.
-Json bound(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
-Json to_json(const Estimate& estimate) {
-  return {{"value", estimate.value},
-          {"low", bound(estimate.low)},
-          {"high", bound(estimate.high)},
-          {"n", estimate.n}};
-}
-Json to_json(double value, int64_t n) {
+/// A figure without an interval.
+Json figure_json(double value, int64_t n) {
   return {{"value", value}, {"low", nullptr}, {"high", nullptr}, {"n", n}};
 }
 
@@ -67,7 +57,7 @@ int run_perplexity(const Options& options) {
     results.push_back({{"path", path},
                        {"metric",
                         {{"perplexity", to_json(perplexity)},
-                         {"perplexity_se", to_json(r.standard_error, r.tokens)},
+                         {"perplexity_se", figure_json(r.standard_error, r.tokens)},
                          {"nll", to_json(r.nll)}}},
                        {"tokens", r.tokens},
                        {"settings", settings(options)}});
@@ -84,18 +74,18 @@ int run_perplexity(const Options& options) {
 
 Json metrics_of(const DivergenceResult& r) {
   return {{"kl_mean", to_json(r.kl)},
-          {"kl_median", to_json(r.kl_median, r.tokens)},
-          {"kl_p90", to_json(r.kl_p90, r.tokens)},
-          {"kl_p99", to_json(r.kl_p99, r.tokens)},
-          {"kl_p99.9", to_json(r.kl_p999, r.tokens)},
-          {"kl_max", to_json(r.kl_max, r.tokens)},
+          {"kl_median", figure_json(r.kl_median, r.tokens)},
+          {"kl_p90", figure_json(r.kl_p90, r.tokens)},
+          {"kl_p99", figure_json(r.kl_p99, r.tokens)},
+          {"kl_p99.9", figure_json(r.kl_p999, r.tokens)},
+          {"kl_max", figure_json(r.kl_max, r.tokens)},
           {"top1_agreement", to_json(r.top1_agreement)},
           {"top5_agreement", to_json(r.top5_agreement)},
           {"ln_ppl_ratio", to_json(r.nll_difference)},
-          {"ppl_reference", to_json(std::exp(r.nll_reference.value), r.tokens)},
-          {"ppl_candidate", to_json(std::exp(r.nll_candidate.value), r.tokens)},
-          {"delta_p_mean", to_json(r.delta_p_mean, r.tokens)},
-          {"delta_p_rms", to_json(r.delta_p_rms, r.tokens)}};
+          {"ppl_reference", figure_json(std::exp(r.nll_reference.value), r.tokens)},
+          {"ppl_candidate", figure_json(std::exp(r.nll_candidate.value), r.tokens)},
+          {"delta_p_mean", figure_json(r.delta_p_mean, r.tokens)},
+          {"delta_p_rms", figure_json(r.delta_p_rms, r.tokens)}};
 }
 
 int run_divergence(const Options& options) {
@@ -124,7 +114,14 @@ int run_divergence(const Options& options) {
 
 /// Logits after every token as raw little-endian f32, [tokens, vocab_size]: what oracles compare with.
 int run_logits(const Options& options) {
+  if (options.paths.size() != 1) throw UsageError("eval logits takes one model");
   LanguageModel model(expand_path(options.paths.at(0)), options.run.engine());
+  if (static_cast<int64_t>(options.ids.size()) > model.config().max_context)
+    throw Error({"more ids than the model's context",
+                 model.file().path().string(),
+                 "at most " + std::to_string(model.config().max_context),
+                 std::to_string(options.ids.size()),
+                 {}});
   AtomicFile file(expand_path(options.output), options.overwrite);
   KvCache cache = model.decoder().make_cache(static_cast<int64_t>(options.ids.size()));
   model.decoder().forward_all(
