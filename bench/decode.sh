@@ -16,7 +16,8 @@ for round in 1 2 3; do
   for file in "$@"; do
     "$assay" bench "$file" --prefill 128 --decode 32 --repeats 3 --threads "$threads" --json 2>/dev/null |
       python3 -c 'import json, sys
-for run in json.load(sys.stdin)["runs"]: print("assay", run["test"].split()[0], run["median"], run["path"])' >>"$rows"
+for run in json.load(sys.stdin)["runs"]:
+    if run["unit"] == "tok/s": print("assay", run["test"].split()[0], run["median"], run["path"])' >>"$rows"
     "$llama_bench" -m "$file" -p 128 -n 32 -r 3 -t "$threads" -o json 2>/dev/null |
       python3 -c 'import json, sys
 for run in json.load(sys.stdin): print("llama.cpp", "decode" if run["n_gen"] else "prefill", run["avg_ts"], sys.argv[1])' "$file" >>"$rows"

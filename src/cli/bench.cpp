@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/file.hpp"
 #include "base/memory.hpp"
 #include "base/thread_pool.hpp"
 #include "cli/options.hpp"
+#include "cli/subprocess.hpp"
 #include "cli/terminal_progress.hpp"
 #include "cli/verb.hpp"
 #include "eval/speed.hpp"
@@ -14,6 +16,8 @@
 
 namespace assay {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 struct Options {
   std::vector<std::string> paths;
@@ -32,52 +36,73 @@ std::string main_format(const ModelFile& file) {
       ->first;
 }
 
-struct Row {
-  std::string path, format, test;
-  RateSample rate;
-  double gigabytes_per_second = 0.0;  ///< weights read; 0 where the test is not bound by them
-  uint64_t peak_rss = 0, logits_hash = 0;
-};
+Json sample_json(const RateSample& sample, const std::string& unit) {
+  return {
+      {"n", sample.n}, {"median", sample.median}, {"min", sample.min}, {"max", sample.max}, {"unit", unit}};
+}
 
-std::vector<Row> measure_path(const std::string& path, const Options& options) {
+/// One row; `hash` of the logits and bytes read per unit where the test has them.
+Json run_json(Json row, const std::string& test, const RateSample& sample, const std::string& unit,
+              std::optional<uint64_t> hash, double gigabytes_per_second) {
+  row["test"] = test;
+  row.update(sample_json(sample, unit));
+  row["gb_s"] = gigabytes_per_second > 0.0 ? Json(gigabytes_per_second) : Json();
+  row["bandwidth_share"] = Json();
+  row["logits_hash"] = hash ? Json(fmt::format("{:016x}", *hash)) : Json();
+  return row;
+}
+
+/// Load, prefill and decode of one file, measured in this process.
+Json measure_here(const std::string& path, const Options& options) {
   LanguageModel model(expand_path(path), options.run.engine());
   const SpeedResult speed = measure_speed(model, options.speed);
-  const std::string format = main_format(model.file());
-  const uint64_t peak = peak_rss_bytes();
-  return {{path, format, fmt::format("prefill {}", options.speed.prefill_tokens), speed.prefill, 0.0, peak,
-           speed.logits_hash},
-          {path, format, fmt::format("decode {}", options.speed.decode_tokens), speed.decode,
-           speed.decode.median * speed.bytes_per_token / 1e9, peak, speed.logits_hash}};
+  const Json row = {{"path", path},
+                    {"format", main_format(model.file())},
+                    {"weight_bytes", model.weight_bytes()},
+                    {"kv_bytes", speed.kv_bytes},
+                    {"peak_rss_bytes", peak_rss_bytes()}};
+  const double load = model.load_seconds();
+  return {run_json(row, "load", {1, load, load, load}, "s", {}, 0.0),
+          run_json(row, fmt::format("prefill {}", options.speed.prefill_tokens), speed.prefill, "tok/s",
+                   speed.prefill_hash, 0.0),
+          run_json(row, fmt::format("decode {}", options.speed.decode_tokens), speed.decode, "tok/s",
+                   speed.decode_hash, speed.decode.median * speed.bytes_per_token / 1e9)};
 }
 
-nlohmann::ordered_json to_json(const Row& row, double bandwidth) {
-  const bool bound = row.gigabytes_per_second > 0.0;
-  return {{"path", row.path},
-          {"format", row.format},
-          {"test", row.test},
-          {"n", row.rate.n},
-          {"median", row.rate.median},
-          {"min", row.rate.min},
-          {"max", row.rate.max},
-          {"unit", "tok/s"},
-          {"gb_s", bound ? nlohmann::ordered_json(row.gigabytes_per_second) : nlohmann::ordered_json()},
-          {"bandwidth_share", bound ? nlohmann::ordered_json(row.gigabytes_per_second * 1e9 / bandwidth)
-                                    : nlohmann::ordered_json()},
-          {"peak_rss_bytes", row.peak_rss},
-          {"logits_hash", fmt::format("{:016x}", row.logits_hash)}};
+/// The same in a process of its own, whose peak memory is then that file's alone.
+Json measure_apart(const std::string& path, const Options& options) {
+  std::vector<std::string> arguments = {"bench", path, "--json", "--compute", options.run.compute};
+  const std::pair<const char*, int64_t> settings[] = {{"--prefill", options.speed.prefill_tokens},
+                                                      {"--decode", options.speed.decode_tokens},
+                                                      {"--repeats", options.speed.repeats},
+                                                      {"--warmup", options.speed.warmup},
+                                                      {"--threads", options.run.threads}};
+  for (const auto& [name, value] : settings)
+    if (value > 0) arguments.insert(arguments.end(), {name, std::to_string(value)});
+  return Json::parse(run_self(arguments))["runs"];
 }
 
-void print_rows(const std::vector<Row>& rows, double bandwidth, int threads) {
-  fmt::print("{} · {} · {} threads · reads {:.1f} GB/s\n\n", processor_name(), kernels().isa, threads,
-             bandwidth / 1e9);
-  Table table({"file", "format", "test", "tok/s", "min", "max", "n", "GB/s", "of bandwidth", "logits"});
-  for (const Row& row : rows) {
-    const bool bound = row.gigabytes_per_second > 0.0;
-    table.add_row({row.path, row.format, row.test, fmt::format("{:.1f}", row.rate.median),
-                   fmt::format("{:.1f}", row.rate.min), fmt::format("{:.1f}", row.rate.max),
-                   std::to_string(row.rate.n), bound ? fmt::format("{:.2f}", row.gigabytes_per_second) : "-",
-                   bound ? fmt::format("{:.0f} %", row.gigabytes_per_second * 1e11 / bandwidth) : "-",
-                   fmt::format("x{:016x}", row.logits_hash)});
+std::string show(const Json& value, int decimals, double scale = 1.0) {
+  return value.is_null() ? "-" : fmt::format("{:.{}f}", value.get<double>() * scale, decimals);
+}
+
+void print_runs(const Json& document) {
+  const Json& machine = document["machine"];
+  fmt::print("{} · {} · {} threads · reads {:.1f} GB/s\n\n", machine["cpu"].get<std::string>(),
+             machine["isa"].get<std::string>(), machine["threads"].get<int>(),
+             machine["read_gb_s"].get<double>());
+  Table table({"file", "format", "test", "median", "min", "max", "unit", "n", "GB/s", "% of bandwidth",
+               "weights MB", "KV MB", "peak MB", "logits"});
+  for (const Json& run : document["runs"]) {
+    const int decimals = run["unit"] == "s" ? 3 : 1;
+    const Json& hash = run["logits_hash"];
+    table.add_row({run["path"].get<std::string>(), run["format"].get<std::string>(),
+                   run["test"].get<std::string>(), show(run["median"], decimals), show(run["min"], decimals),
+                   show(run["max"], decimals), run["unit"].get<std::string>(), run["n"].dump(),
+                   show(run["gb_s"], 2), show(run["bandwidth_share"], 0, 100),
+                   show(run["weight_bytes"], 1, 1e-6), show(run["kv_bytes"], 1, 1e-6),
+                   show(run["peak_rss_bytes"], 1, 1e-6),
+                   hash.is_null() ? "-" : "x" + hash.get<std::string>()});
   }
   fmt::print("{}", table.to_text());
 }
@@ -85,27 +110,30 @@ void print_rows(const std::vector<Row>& rows, double bandwidth, int threads) {
 int run_bench(const Options& options) {
   const int threads = options.run.threads > 0 ? options.run.threads : count_physical_cores();
   TerminalProgress progress;
-  std::vector<Row> rows;
+  Json runs = Json::array();
   progress.begin("bench", options.paths.size(), "file");
   for (const std::string& path : options.paths) {
-    for (Row& row : measure_path(path, options)) rows.push_back(std::move(row));
+    const Json measured =
+        options.paths.size() == 1 ? measure_here(path, options) : measure_apart(path, options);
+    runs.insert(runs.end(), measured.begin(), measured.end());
     progress.advance(1);
   }
   progress.end();
   const double bandwidth = measure_read_bandwidth(threads);
-  if (!options.json) {
-    print_rows(rows, bandwidth, threads);
-    return 0;
+  for (Json& run : runs)
+    if (!run["gb_s"].is_null()) run["bandwidth_share"] = run["gb_s"].get<double>() * 1e9 / bandwidth;
+  const Json document = {{"machine",
+                          {{"cpu", processor_name()},
+                           {"isa", kernels().isa},
+                           {"threads", threads},
+                           {"read_gb_s", bandwidth / 1e9}}},
+                         {"compute", options.run.compute},
+                         {"runs", runs}};
+  if (options.json) {
+    print_json(document);
+  } else {
+    print_runs(document);
   }
-  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
-  for (const Row& row : rows) runs.push_back(to_json(row, bandwidth));
-  print_json({{"machine",
-               {{"cpu", processor_name()},
-                {"isa", kernels().isa},
-                {"threads", threads},
-                {"read_gb_s", bandwidth / 1e9}}},
-              {"compute", options.run.compute},
-              {"runs", runs}});
   return 0;
 }
 

@@ -2,18 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 
 #include "base/error.hpp"
+#include "engine/stopwatch.hpp"
 
 namespace assay {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Holds back text that may turn out to be the beginning of a stop text.
 class StopFilter {
@@ -112,10 +106,10 @@ Generation generate(LanguageModel& model, std::span<const TokenId> prompt, const
   StopFilter filter(options.stop, on_text, result.text);
   std::vector<TokenId> history(prompt.begin(), prompt.end());
 
-  const auto prefill_start = Clock::now();
+  const Stopwatch prefill;
   std::span<const float> logits = decoder.forward(prompt, cache);
-  result.prefill_seconds = seconds_since(prefill_start);
-  const auto decode_start = Clock::now();
+  result.prefill_seconds = prefill.seconds();
+  const Stopwatch decode;
   while (true) {
     if (static_cast<int64_t>(result.tokens.size()) >= options.max_tokens) break;
     const TokenId id = sampler.choose(logits, history);
@@ -136,7 +130,7 @@ Generation generate(LanguageModel& model, std::span<const TokenId> prompt, const
     }
     logits = decoder.forward({&id, 1}, cache);
   }
-  result.decode_seconds = seconds_since(decode_start);
+  result.decode_seconds = decode.seconds();
   result.logits_hash = hash_logits(logits);
   result.kv_bytes = cache.bytes();
   if (result.finish != FinishReason::kStopText && !filter.push(stream.flush())) filter.flush();

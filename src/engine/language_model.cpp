@@ -1,9 +1,9 @@
 #include "engine/language_model.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/error.hpp"
+#include "engine/stopwatch.hpp"
 
 namespace assay {
 namespace {
@@ -33,7 +33,7 @@ std::string token_text(const Tokenizer& tokenizer, std::optional<TokenId> id) {
 }  // namespace
 
 LanguageModel::LanguageModel(const std::filesystem::path& path, const EngineOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch load;
   file_ = std::make_unique<ModelFile>(ModelFile::open(path));
   tokenizer_ = std::make_unique<Tokenizer>(open_tokenizer(*file_));
   if (tokenizer_->vocab_size() > file_->config().vocab_size)
@@ -42,7 +42,7 @@ LanguageModel::LanguageModel(const std::filesystem::path& path, const EngineOpti
                  std::to_string(tokenizer_->vocab_size()), "tokenizer of another model?"});
   decoder_ = std::make_unique<Decoder>(*file_, options);
   end_ids_ = gather_end_ids(file_->config(), *tokenizer_);
-  load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  load_seconds_ = load.seconds();
 }
 
 const ChatTemplate* LanguageModel::chat_template() const {

@@ -1,7 +1,6 @@
 #include "eval/speed.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <fstream>
 
@@ -9,16 +8,11 @@
 #include "base/rng.hpp"
 #include "base/thread_pool.hpp"
 #include "engine/generate.hpp"
+#include "engine/stopwatch.hpp"
 #include "eval/statistics.hpp"
 
 namespace assay {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 RateSample summarize(std::vector<double> rates) {
   std::sort(rates.begin(), rates.end());
@@ -76,17 +70,19 @@ SpeedResult measure_speed(LanguageModel& model, const SpeedOptions& options) {
   std::vector<double> prefill_rates, decode_rates;
   for (int run = -options.warmup; run < options.repeats; ++run) {
     KvCache cache = model.decoder().make_cache(positions);
-    auto start = Clock::now();
+    const Stopwatch prefill;
     std::span<const float> logits = model.decoder().forward(prompt, cache);
-    const double prefill_seconds = seconds_since(start);
-    start = Clock::now();
+    const double prefill_seconds = prefill.seconds();
+    const uint64_t prefill_hash = hash_logits(logits);
+    const Stopwatch decode;
     for (int64_t i = 0; i < options.decode_tokens; ++i)
       logits = model.decoder().forward({&tokens[static_cast<size_t>(options.prefill_tokens + i)], 1}, cache);
-    const double decode_seconds = seconds_since(start);
+    const double decode_seconds = decode.seconds();
     const uint64_t hash = hash_logits(logits);
-    if (run > -options.warmup && hash != result.logits_hash)
+    if (run > -options.warmup && (hash != result.decode_hash || prefill_hash != result.prefill_hash))
       throw Error({"repeats gave different logits", model.file().path().string(), {}, {}, "faulty memory?"});
-    result.logits_hash = hash;
+    result.prefill_hash = prefill_hash;
+    result.decode_hash = hash;
     result.kv_bytes = cache.bytes();
     if (run < 0) continue;
     prefill_rates.push_back(static_cast<double>(options.prefill_tokens) / prefill_seconds);
@@ -98,21 +94,22 @@ SpeedResult measure_speed(LanguageModel& model, const SpeedOptions& options) {
 }
 
 double measure_read_bandwidth(int threads) {
-  constexpr size_t kWordsPerThread = (size_t{192} << 20) / sizeof(uint64_t);
+  constexpr size_t kWords = (size_t{384} << 20) / sizeof(uint64_t);
   constexpr int kSweeps = 5;
   ThreadPool pool(threads);
-  std::vector<uint64_t> words(kWordsPerThread * static_cast<size_t>(threads), 1);
+  const size_t words_per_thread = kWords / static_cast<size_t>(threads) / 8 * 8;  // read_words reads eights
+  std::vector<uint64_t> words(words_per_thread * static_cast<size_t>(threads), 1);
   std::vector<uint64_t> sums(static_cast<size_t>(threads));
   double best = 0.0;
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    const auto start = Clock::now();
+    const Stopwatch sweeping;
     pool.run(threads, [&](int64_t i) {
       sums[static_cast<size_t>(i)] +=
-          read_words(words.data() + static_cast<size_t>(i) * kWordsPerThread, kWordsPerThread);
+          read_words(words.data() + static_cast<size_t>(i) * words_per_thread, words_per_thread);
     });
-    best = std::max(best, static_cast<double>(words.size() * sizeof(uint64_t)) / seconds_since(start));
+    best = std::max(best, static_cast<double>(words.size() * sizeof(uint64_t)) / sweeping.seconds());
   }
-  ASSAY_CHECK(sums[0] == kWordsPerThread * kSweeps);  // keeps the loads from being optimized away
+  ASSAY_CHECK(sums[0] == words_per_thread * kSweeps);  // keeps the loads from being optimized away
   return best;
 }
 

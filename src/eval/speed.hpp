@@ -24,7 +24,7 @@ struct SpeedResult {
   RateSample prefill, decode;    ///< tokens per second; the first token's time belongs to prefill
   double bytes_per_token = 0.0;  ///< weight bytes that one decoded token reads (embedding table: one row)
   uint64_t kv_bytes = 0;
-  uint64_t logits_hash = 0;  ///< of the last logits; the same for every repeat
+  uint64_t prefill_hash = 0, decode_hash = 0;  ///< of the last logits of each; the same for every repeat
 };
 
 /// Times prefill and decode on a fixed sequence of pseudo-random token ids. Repeats after `warmup` runs that
@@ -33,7 +33,7 @@ struct SpeedResult {
 SpeedResult measure_speed(LanguageModel& model, const SpeedOptions& options);
 
 /// This machine's read bandwidth in bytes per second with so many threads: the best of several sweeps over a
-/// buffer far larger than the caches.
+/// buffer of 384 MiB in all, far larger than most caches.
 double measure_read_bandwidth(int threads);
 
 /// The processor's name, from /proc/cpuinfo; "unknown" where there is none.

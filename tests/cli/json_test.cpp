@@ -135,14 +135,28 @@ TEST_F(JsonTest, Bench) {
       run({"bench", source_, "--prefill", "4", "--decode", "3", "--repeats", "2", "--warmup", "1"});
   expect_members(document, {"machine", "runs"});
   expect_members(document["machine"], {"cpu", "isa", "threads", "read_gb_s"});
-  ASSERT_EQ(document["runs"].size(), 2u);
+  ASSERT_EQ(document["runs"].size(), 3u);
+  EXPECT_EQ(document["runs"][0]["unit"], "s");
+  EXPECT_NE(document["runs"][1]["logits_hash"], document["runs"][2]["logits_hash"]);
   for (const json& measured : document["runs"]) {
-    expect_members(measured, {"path", "format", "test", "n", "median", "min", "max", "unit", "gb_s",
-                              "bandwidth_share", "peak_rss_bytes", "logits_hash"});
-    EXPECT_EQ(measured["n"], 2);
+    expect_members(measured,
+                   {"path", "format", "test", "n", "median", "min", "max", "unit", "gb_s", "bandwidth_share",
+                    "weight_bytes", "kv_bytes", "peak_rss_bytes", "logits_hash"});
+    EXPECT_EQ(measured["n"], measured["test"] == "load" ? 1 : 2);
     EXPECT_LE(measured["min"], measured["median"]);
     EXPECT_LE(measured["median"], measured["max"]);
   }
+}
+
+TEST_F(JsonTest, BenchOfSeveralMeasuresEachAsItWouldAlone) {
+  const std::vector<std::string> settings = {"--prefill", "4", "--decode", "3", "--repeats", "1"};
+  std::vector<std::string> one = {"bench", source_}, two = {"bench", source_, source_};
+  for (auto* arguments : {&one, &two}) arguments->insert(arguments->end(), settings.begin(), settings.end());
+  const json alone = run(one)["runs"], both = run(two)["runs"];
+  ASSERT_EQ(both.size(), 6u);
+  for (size_t i = 0; i < 6; ++i)
+    for (const char* name : {"path", "format", "test", "logits_hash", "weight_bytes", "kv_bytes"})
+      EXPECT_EQ(both[i][name], alone[i % 3][name]) << name;
 }
 
 TEST_F(JsonTest, EvalPerplexityAndDivergence) {
@@ -170,15 +184,14 @@ TEST_F(JsonTest, EvalPerplexityAndDivergence) {
 }
 
 TEST_F(JsonTest, Compare) {
-  // The comparison measures prompts of 128 tokens, more than the tiny model was made for.
-  test::change_json(folder_ / "source/config.json",
-                    [](nlohmann::ordered_json& config) { config["max_position_embeddings"] = 512; });
   std::string text;
   for (int i = 0; i < 60; ++i) text += "it was number " + std::to_string(i) + ". ";
   test::write_file(folder_ / "text", text);
   const json document = run({"compare", source_, "--to", "mlx:4bit", "-o", out_, "--text", folder_ / "text",
-                             "--ctx", "64", "--chunks", "2", "--prompt", "the", "--max-tokens", "3"});
+                             "--chunks", "2", "--prompt", "the", "--max-tokens", "3"});
   expect_members(document, {"source", "rows"});
+  EXPECT_EQ(document["context"], 64);  // all that the tiny model was made for
+  EXPECT_EQ(document, json::parse(test::read_file(folder_ / "out/report.json")));
   ASSERT_EQ(document["rows"].size(), 2u);
   EXPECT_EQ(document["rows"][0]["verdict"], "unquantized");
   EXPECT_EQ(document["rows"][1]["verdict"], "quantized");
