@@ -12,7 +12,8 @@ struct Claim {
   bool k_quant = false;  ///< a K-quant mix is named
 };
 
-/// Only the end of a name promises: "tiny-q4-distilled" does not. Reads the last part of the path, and the folder's name where the file's own is a generic "model…".
+/// Only the end of a name promises: "tiny-q4-distilled" does not. Reads the last part of the path, and the
+/// folder's name where the file's own is a generic "model…".
 std::optional<Claim> find_claim(const std::filesystem::path& path);
 
 }  // namespace assay

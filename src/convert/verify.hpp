@@ -25,9 +25,9 @@ struct Verification {
 
 /// Proves an output (a GGUF file or an MLX directory) against the checkpoint it was made from. Checks, in
 /// this order: "opens", "no float twin", "manifest", "tensors", "planned bytes", "formats", "error bound",
-/// "packing", "finite", "configuration", "tokenizer". Every element of every tensor is decoded and compared; nothing is
-/// sampled. The recipe comes from the manifest beside the output, or from what the file says of itself.
-/// Throws Error when the source cannot be read; everything about the output becomes a check.
+/// "packing", "finite", "configuration", "tokenizer". Every element of every tensor is decoded and compared;
+/// nothing is sampled. The recipe comes from the manifest beside the output, or from what the file says of
+/// itself. Throws Error when the source cannot be read; everything about the output becomes a check.
 Verification verify_output(const std::filesystem::path& output, const std::filesystem::path& source,
                            ThreadPool& pool, Progress& progress);
 
