@@ -34,6 +34,25 @@ enum class TensorRole : uint8_t {
   kFfnUpBias,
   kFfnDownBias,
   kRopeFactors,
+  // Encoders.
+  kPositionEmbedding,
+  kTypeEmbedding,
+  kEmbeddingNorm,
+  kEmbeddingNormBias,
+  kAttnQkv,
+  kAttnQkvBias,
+  kAttnNormBias,
+  kFfnNormBias,
+  kOutputNormBias,
+  kRelativeBias,
+  kPooler,
+  kPoolerBias,
+  kHeadDense,
+  kHeadDenseBias,
+  kHeadNorm,
+  kHeadNormBias,
+  kClassifier,
+  kClassifierBias,
 };
 
 /// "attn_q", for messages and manifests.

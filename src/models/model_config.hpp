@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "models/encoder_config.hpp"
+
 namespace assay {
 
 /// How positions are rotated into queries and keys. Scalings as transformers' modeling_rope_utils defines
@@ -24,7 +26,7 @@ struct RopeConfig {
   std::vector<float> factors{};  ///< kFactors: rope_freqs.weight of a GGUF, dim/2 divisors
 };
 
-/// A decoder-only transformer told as data: what the one generic decoder needs to run any of them.
+/// A transformer told as data: what the one generic decoder, or encoder, needs to run any of them.
 struct ModelConfig {
   std::string architecture;  ///< registry name: "llama", "mistral", "qwen2", "qwen3"
   int64_t n_layers = 0, hidden_dim = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, ffn_dim = 0,
@@ -38,6 +40,7 @@ struct ModelConfig {
   /// Keys within this distance are visible (0: all), per layer; empty means full attention everywhere.
   std::vector<int64_t> sliding_window;
   std::vector<int32_t> bos_ids, eos_ids;  ///< from config and generation config, in order, without repeats
+  std::optional<EncoderTraits> encoder{};  ///< set for encoders, which use no field from qk_norm on
 };
 
 }  // namespace assay

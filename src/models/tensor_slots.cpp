@@ -131,6 +131,42 @@ std::string_view role_name(TensorRole role) noexcept {
       return "ffn_down_bias";
     case Role::kRopeFactors:
       return "rope_factors";
+    case Role::kPositionEmbedding:
+      return "position_embedding";
+    case Role::kTypeEmbedding:
+      return "type_embedding";
+    case Role::kEmbeddingNorm:
+      return "embedding_norm";
+    case Role::kEmbeddingNormBias:
+      return "embedding_norm_bias";
+    case Role::kAttnQkv:
+      return "attn_qkv";
+    case Role::kAttnQkvBias:
+      return "attn_qkv_bias";
+    case Role::kAttnNormBias:
+      return "attn_norm_bias";
+    case Role::kFfnNormBias:
+      return "ffn_norm_bias";
+    case Role::kOutputNormBias:
+      return "output_norm_bias";
+    case Role::kRelativeBias:
+      return "relative_bias";
+    case Role::kPooler:
+      return "pooler";
+    case Role::kPoolerBias:
+      return "pooler_bias";
+    case Role::kHeadDense:
+      return "head_dense";
+    case Role::kHeadDenseBias:
+      return "head_dense_bias";
+    case Role::kHeadNorm:
+      return "head_norm";
+    case Role::kHeadNormBias:
+      return "head_norm_bias";
+    case Role::kClassifier:
+      return "classifier";
+    case Role::kClassifierBias:
+      return "classifier_bias";
   }
   return "unknown";
 }

@@ -101,21 +101,37 @@ WeightFormat mlx_format(int bits, int group_size, DType scale_type) noexcept {
           .scale_type = scale_type};
 }
 
+WeightFormat int8_format() noexcept {
+  return {.kind = kInt8, .bits = 8, .group_size = 0, .scale_type = DType::kF32};
+}
+
+WeightFormat int4_format(int group_size) noexcept {
+  return {.kind = kInt4,
+          .bits = 4,
+          .group_size = static_cast<uint16_t>(group_size),
+          .scale_type = DType::kF16};
+}
+
 std::string format_name(const WeightFormat& format) {
+  if (format.kind == kInt8) return "int8";
+  if (format.kind == kInt4) return "int4-g" + std::to_string(format.group_size);
   if (format.kind == kMlxAffine)
     return "mlx-" + std::to_string(format.bits) + "bit-g" + std::to_string(format.group_size);
   return std::string(facts_of(format.kind).name);
 }
 
 bool is_quantized(const WeightFormat& format) noexcept {
-  return block_length(format) > 1;
+  return format.kind == kInt8 || block_length(format) > 1;
 }
 
 int block_length(const WeightFormat& format) noexcept {
-  return format.kind == kMlxAffine ? format.group_size : facts_of(format.kind).block_len;
+  if (format.kind == kInt8) return 1;
+  return format.kind == kMlxAffine || format.kind == kInt4 ? format.group_size
+                                                           : facts_of(format.kind).block_len;
 }
 
 double bits_per_weight(const WeightFormat& format) noexcept {
+  if (format.kind == kInt8) return 8.0;
   const int length = block_length(format);
   return 8.0 * static_cast<double>(row_bytes(format, length).total()) / length;
 }
@@ -126,6 +142,9 @@ RowBytes row_bytes(const WeightFormat& format, int64_t cols) noexcept {
     const size_t scales = n / format.group_size * dtype_bytes(format.scale_type);
     return {.codes = n * format.bits / 8, .scales = scales, .biases = scales};
   }
+  if (format.kind == kInt8) return {.codes = n, .scales = dtype_bytes(DType::kF32)};
+  if (format.kind == kInt4)
+    return {.codes = n / 2, .scales = n / format.group_size * dtype_bytes(DType::kF16)};
   const WeightKindFacts& facts = facts_of(format.kind);
   return {.codes = n / static_cast<size_t>(facts.block_len) * static_cast<size_t>(facts.block_bytes)};
 }

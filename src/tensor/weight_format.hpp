@@ -47,9 +47,12 @@ enum class WeightKind : uint8_t {
   kMXFP4 = 39,
   kNVFP4 = 40,
   kMlxAffine = 200,  ///< MLX: codes in a bitstream, scale and bias per group in tensors of their own
+  kInt8 = 201,       ///< encoders: i8 codes in [-127, 127], one f32 scale a row
+  kInt4 = 202,       ///< encoders: two codes a byte (code + 8, the first in the low nibble), f16 scales a group
 };
 
-/// The layout of one packed weight. bits, group_size and scale_type belong to kMlxAffine alone.
+/// The layout of one packed weight. bits, group_size and scale_type belong to kMlxAffine and kInt4 (group_size
+/// 32 or 64) alone.
 struct WeightFormat {
   WeightKind kind = WeightKind::kF32;
   uint8_t bits = 0;                ///< 2, 3, 4, 5, 6 or 8
@@ -77,13 +80,18 @@ WeightFormat plain_format(DType dtype);
 WeightFormat ggml_format(WeightKind kind) noexcept;
 WeightFormat mlx_format(int bits, int group_size, DType scale_type) noexcept;
 
-/// "Q4_K", "BF16", "mlx-4bit-g64".
+WeightFormat int8_format() noexcept;
+WeightFormat int4_format(int group_size) noexcept;
+
+/// "Q4_K", "BF16", "mlx-4bit-g64", "int8", "int4-g64".
 std::string format_name(const WeightFormat& format);
 /// True where values are codes with scales, false for F32, F16, BF16 and the other plain numbers.
 bool is_quantized(const WeightFormat& format) noexcept;
-/// Values that share one block (ggml) or group (MLX); a row's length must be a multiple of it. 1 for plain.
+/// Values that share one block (ggml) or group (MLX, int4); a row's length must be a multiple of it. 1 for
+/// plain formats and for int8, whose scale belongs to a row of any length.
 int block_length(const WeightFormat& format) noexcept;
-/// Mean bits per value with scales and biases, e.g. 4.5 for Q4_K.
+/// Mean bits per value with scales and biases, e.g. 4.5 for Q4_K. The one scale a row of int8 is not counted:
+/// its share depends on the row's length.
 double bits_per_weight(const WeightFormat& format) noexcept;
 
 /// Bytes of one row of `cols` values, by part. ggml and plain kinds use `codes` alone.

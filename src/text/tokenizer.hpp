@@ -30,6 +30,21 @@ struct EncodeOptions {
   bool parse_special = true;  ///< recognise special tokens written in the text
 };
 
+/// The ids of one text or pair, with their segment numbers (0, or 1 for the second text of a pair).
+struct Encoding {
+  std::vector<TokenId> ids;
+  std::vector<int32_t> types;
+};
+
+/// Which side of a pair gives up tokens. Source: huggingface/tokenizers utils/truncation.rs.
+enum class TruncationStrategy : uint8_t { kLongestFirst, kOnlyFirst, kOnlySecond };
+
+struct PairOptions {
+  int64_t max_length = 0;  ///< special tokens included; 0: what tokenizer.json's truncation says, else no limit
+  TruncationStrategy strategy = TruncationStrategy::kLongestFirst;
+  bool parse_special = true;
+};
+
 /// Turns text into token ids and back, exactly as Hugging Face's fast tokenizers (or llama.cpp for GGUF
 /// vocabularies) do. Immutable after construction and safe to share between threads.
 class Tokenizer {
@@ -48,6 +63,13 @@ class Tokenizer {
 
   /// `text` need not be valid UTF-8: invalid bytes are treated as Hugging Face treats them (U+FFFD).
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
+  /// A text, or a pair of texts, with its special tokens and segment numbers, cut to `max_length` as Hugging
+  /// Face's fast tokenizers do; never padded. Throws Error when max_length leaves no room for the special
+  /// tokens, or when the strategy cannot reach it.
+  Encoding encode_pair(std::string_view text, std::optional<std::string_view> pair,
+                       const PairOptions& options = {}) const;
+  /// tokenizer.json's own truncation length, if it names one.
+  std::optional<int64_t> truncation_length() const noexcept;
   std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
 
   int64_t vocab_size() const noexcept;  ///< highest id + 1, added tokens included
