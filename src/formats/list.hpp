@@ -20,5 +20,7 @@ FormatOps q6_k_ops() noexcept;
 FormatOps iq4_nl_ops() noexcept;
 FormatOps iq4_xs_ops() noexcept;
 FormatOps mlx_affine_ops() noexcept;
+FormatOps int8_ops() noexcept;
+FormatOps int4_ops() noexcept;
 
 }  // namespace assay

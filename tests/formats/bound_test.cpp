@@ -61,6 +61,7 @@ double largest_packable(const WeightFormat& format) {
   switch (format.kind) {
     case WeightKind::kF32:
     case WeightKind::kBF16:
+    case WeightKind::kInt8:
       return 1e38;
     case WeightKind::kF16:
       return 65504.0;
@@ -69,6 +70,7 @@ double largest_packable(const WeightFormat& format) {
     case WeightKind::kQ8_0:
       return 65000.0 * 127;
     case WeightKind::kQ4_0:
+    case WeightKind::kInt4:
       return 3e4 * 8;
     case WeightKind::kQ5_0:
       return 3e4 * 16;
@@ -163,6 +165,15 @@ TEST_P(CodesTest, CatchesDamagedScales) {
     EXPECT_GT(count_violations(format, source, swapped), kCols / 4) << "scales and biases swapped";
     return;
   }
+  if (!zeroed.scales.empty()) {
+    std::fill(zeroed.scales.begin(), zeroed.scales.end(), std::byte{0});
+    EXPECT_GT(count_violations(format, source, zeroed), kCols / 4) << "scales of zero";
+    Packed foreign = pack(format, source);
+    const Row larger = normal_values(15, kCols, 0.03);
+    foreign.scales = pack(format, larger).scales;
+    EXPECT_GT(count_violations(format, source, foreign), kCols / 4) << "scales of another row";
+    return;
+  }
   std::fill(zeroed.codes.begin(), zeroed.codes.end(), std::byte{0});
   EXPECT_GT(count_violations(format, source, zeroed), 0) << "a row of zero bytes";
   // The first block in place of the last: scales that fit other values.
@@ -196,6 +207,7 @@ TEST_P(BoundTest, NonFiniteInputIsReportedAndDefined) {
     bound_of(format, source, packed);
   }
   if (format.kind == WeightKind::kF32 || format.kind == WeightKind::kBF16) return;
+  if (format.kind == WeightKind::kInt8) return;  // its scales are f32
   if (format.kind == WeightKind::kMlxAffine && format.scale_type != DType::kF16) return;
   const Packed overflow = pack(format, Row(kCols, 3e38f));
   EXPECT_FALSE(format_ops(format).is_finite(format, overflow.row(), kCols)) << "scales beyond f16";
@@ -220,6 +232,8 @@ std::vector<CodePiece> code_pieces(const WeightFormat& format, int64_t index) {
   const size_t k_nibble = (k / 64 * 32 + k % 32) * 8 + (k / 32 % 2) * 4;
   switch (format.kind) {
     case WeightKind::kMlxAffine:
+    case WeightKind::kInt8:
+    case WeightKind::kInt4:
       return {{i * format.bits, format.bits}};
     case WeightKind::kQ8_0:
       return {{(block * 34 + 2 + j) * 8, 8}};
@@ -252,7 +266,7 @@ bool move_code(const WeightFormat& format, Packed& packed, int64_t i, int delta)
   for (const CodePiece& piece : pieces) {
     for (int b = 0; b < piece.width; ++b) code |= bit(piece.at + static_cast<size_t>(b)) << width++;
   }
-  const bool is_signed = format.kind == WeightKind::kQ8_0;
+  const bool is_signed = format.kind == WeightKind::kQ8_0 || format.kind == WeightKind::kInt8;
   if (is_signed && code > 127) code -= 256;
   const int moved = code + delta;
   if (is_signed ? std::abs(moved) > 127 : moved < 0 || moved >= 1 << width) return false;

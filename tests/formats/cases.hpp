@@ -14,10 +14,19 @@
 
 namespace assay::test {
 
-/// Every format of the registry, MLX in each width with every group size and scale type.
+/// Every format of the registry, MLX in each width with every group size and scale type, int4 with every
+/// group size.
 inline std::vector<WeightFormat> all_formats() {
   std::vector<WeightFormat> formats;
   for (const FormatOps& ops : format_registry()) {
+    if (ops.kind == WeightKind::kInt8) {
+      formats.push_back(int8_format());
+      continue;
+    }
+    if (ops.kind == WeightKind::kInt4) {
+      for (const int group : {32, 64}) formats.push_back(int4_format(group));
+      continue;
+    }
     if (ops.kind != WeightKind::kMlxAffine) {
       formats.push_back(ggml_format(ops.kind));
       continue;
@@ -47,7 +56,14 @@ inline std::vector<WeightFormat> quantized_formats() {
   return formats;
 }
 
-/// ggml's formats, whose packing repeats itself; MLX derives its scale from extremes it may have clamped.
+/// Those of which a row is a list of blocks, each packed for itself; all but int8.
+inline std::vector<WeightFormat> block_formats() {
+  std::vector<WeightFormat> formats = writable_formats();
+  std::erase_if(formats, [](const WeightFormat& f) { return f.kind == WeightKind::kInt8; });
+  return formats;
+}
+
+/// Those whose packing repeats itself; MLX derives its scale from extremes it may have clamped.
 inline std::vector<WeightFormat> repeatable_formats() {
   std::vector<WeightFormat> formats = writable_formats();
   std::erase_if(formats, [](const WeightFormat& f) { return f.kind == WeightKind::kMlxAffine; });
@@ -58,7 +74,7 @@ inline std::vector<WeightFormat> repeatable_formats() {
 inline std::vector<WeightFormat> searched_formats() {
   std::vector<WeightFormat> formats = quantized_formats();
   std::erase_if(formats, [](const WeightFormat& f) {
-    return f.kind == WeightKind::kMlxAffine || f.kind == WeightKind::kQ8_0;
+    return f.kind == WeightKind::kMlxAffine || f.kind == WeightKind::kQ8_0 || f.kind == WeightKind::kInt8;
   });
   return formats;
 }

@@ -11,6 +11,7 @@ namespace assay::test {
 namespace {
 
 class RowTest : public testing::TestWithParam<WeightFormat> {};
+class BlockTest : public testing::TestWithParam<WeightFormat> {};
 class RepeatTest : public testing::TestWithParam<WeightFormat> {};
 class ImportanceTest : public testing::TestWithParam<WeightFormat> {};
 
@@ -23,7 +24,8 @@ TEST_P(RepeatTest, PackingAgainChangesNothing) {
   const std::vector<float> once = unpack(format, pack(format, source), cols);
   const std::vector<float> twice = unpack(format, pack(format, once), cols);
   const bool exact = !is_quantized(format) || format.kind == WeightKind::kQ8_0 ||
-                     format.kind == WeightKind::kQ4_0 || format.kind == WeightKind::kQ5_0;
+                     format.kind == WeightKind::kQ4_0 || format.kind == WeightKind::kQ5_0 ||
+                     format.kind == WeightKind::kInt4;
   if (exact) {
     EXPECT_EQ(once, twice);
   } else {
@@ -66,7 +68,7 @@ TEST_P(RowTest, UnalignedBuffersGiveTheSameBytes) {
 }
 
 // Searches take several blocks at once; a row's length must not show.
-TEST_P(RowTest, BlocksDoNotDependOnTheirNeighbours) {
+TEST_P(BlockTest, BlocksDoNotDependOnTheirNeighbours) {
   const WeightFormat format = GetParam();
   const int64_t block = block_length(format), cols = block * 37;
   const std::vector<float> source = normal_values(24, cols, 0.02);
@@ -102,6 +104,8 @@ TEST_P(ImportanceTest, LowersTheWeightedError) {
 INSTANTIATE_TEST_SUITE_P(Formats, RepeatTest, testing::ValuesIn(repeatable_formats()),
                          [](const auto& tested) { return case_name(tested.param); });
 INSTANTIATE_TEST_SUITE_P(Formats, ImportanceTest, testing::ValuesIn(searched_formats()),
+                         [](const auto& tested) { return case_name(tested.param); });
+INSTANTIATE_TEST_SUITE_P(Formats, BlockTest, testing::ValuesIn(block_formats()),
                          [](const auto& tested) { return case_name(tested.param); });
 INSTANTIATE_TEST_SUITE_P(Formats, RowTest, testing::ValuesIn(writable_formats()),
                          [](const auto& tested) { return case_name(tested.param); });
