@@ -10,7 +10,7 @@ echo "building (a few minutes the first time)…"
 cmake --preset release >/dev/null
 cmake --build --preset release --target assay
 
-model=$(dirname "$(ls -d models/*/config.json | head -1)")
+model=models/rust-prose-14M
 out=build/demo
 rm -rf "$out"
 
