@@ -21,7 +21,7 @@ inline constexpr float kGeluCoefficients[11] = {-8.182926003e-10f, 3.627078371e-
 inline constexpr float kGeluTanhLinear = -1.5957691216057308f;
 inline constexpr float kGeluTanhCubic = -0.07135481627260025f;
 /// transformers activations.py, QuickGELUActivation.
-inline constexpr float kGeluQuick = -1.702f;
+inline constexpr float kGeluQuickFactor = -1.702f;
 
 /// Fitted by the same script to (tanh a - a) / a³ as a polynomial in a², off by 9e-9 of tanh's size.
 inline constexpr float kTanhSmall = 0.625f;

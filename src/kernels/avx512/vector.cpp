@@ -1,3 +1,4 @@
+#include "kernels/avx512/exp.hpp"
 #include "kernels/avx512/intrinsics.hpp"
 #include "kernels/avx512/plain.hpp"
 #include "kernels/avx512/quad.hpp"
@@ -59,27 +60,6 @@ void quantize_activations(const float* x, int64_t cols, int8_t* codes, float* sc
     scales[group] = scale;
     sums[group] = _mm512_reduce_add_epi32(sum);
   }
-}
-
-/// See isa.hpp for the recipe.
-ASSAY_INLINE __m512 exp_approximate(__m512 x) {
-  x = _mm512_max_ps(_mm512_set1_ps(kExpLowest), x);
-  x = _mm512_min_ps(_mm512_set1_ps(kExpHighest), x);
-  const __m512 magic = _mm512_set1_ps(kRoundMagic);
-  const __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(kLog2E), magic);
-  const __m512 n = _mm512_sub_ps(shifted, magic);
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(kLn2High), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(kLn2Low), r);
-  __m512 p = _mm512_set1_ps(kExpCoefficients[0]);
-  for (int i = 1; i < 6; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExpCoefficients[i]));
-  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
-  const __m512i exponent =
-      _mm512_sub_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(static_cast<int>(kRoundMagicBits)));
-  const __m512i half = _mm512_srai_epi32(exponent, 1);
-  const auto power_of_two = [](__m512i e) __attribute__((always_inline)) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(e, _mm512_set1_epi32(127)), 23));
-  };
-  return _mm512_mul_ps(_mm512_mul_ps(p, power_of_two(half)), power_of_two(_mm512_sub_epi32(exponent, half)));
 }
 
 template <class B>

@@ -37,7 +37,7 @@ inline float activate_lanes(Activation activation, float x) noexcept {
     case Activation::kGeluTanh:
       return gelu_tanh(x);
     case Activation::kGeluQuick:
-      return x / (1.0f + exp_approximate(x * kGeluQuick));
+      return x / (1.0f + exp_approximate(x * kGeluQuickFactor));
     case Activation::kRelu:
       return 0.0f > x ? 0.0f : x;
     case Activation::kSilu:
