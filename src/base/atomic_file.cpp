@@ -20,10 +20,6 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-std::string errno_text() {
-  return std::strerror(errno);
-}
-
 /// The temporaries that exist now, so that an interrupted process can remove them.
 struct OpenTemporaries {
   std::mutex mutex;

@@ -1,5 +1,8 @@
 #include "base/error.hpp"
 
+#include <cerrno>
+#include <cstring>
+
 namespace assay {
 namespace {
 
@@ -19,6 +22,10 @@ std::string format_fault(const Fault& fault) {
 }  // namespace
 
 Error::Error(Fault fault) : std::runtime_error(format_fault(fault)), fault_(std::move(fault)) {}
+
+std::string errno_text() {
+  return std::strerror(errno);
+}
 
 void fail_check(const char* condition, const char* file, int line) {
   throw std::logic_error(std::string("internal check failed: ") + condition + " at " + file + ":" +

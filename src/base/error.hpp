@@ -31,6 +31,9 @@ class UsageError : public Error {
   using Error::Error;
 };
 
+/// What the last failed system call says of itself: "No space left on device".
+std::string errno_text();
+
 /// Throws std::logic_error: a fault of the programmer, never of the input.
 [[noreturn]] void fail_check(const char* condition, const char* file, int line);
 

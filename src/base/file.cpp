@@ -16,13 +16,6 @@
 
 namespace assay {
 namespace fs = std::filesystem;
-namespace {
-
-std::string errno_text() {
-  return std::strerror(errno);
-}
-
-}  // namespace
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);

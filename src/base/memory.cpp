@@ -22,9 +22,6 @@ uint64_t status_field(const std::string& name) {
 uint64_t peak_rss_bytes() {
   return status_field("VmHWM:");
 }
-uint64_t current_rss_bytes() {
-  return status_field("VmRSS:");
-}
 uint64_t anonymous_rss_bytes() {
   return status_field("RssAnon:") + status_field("RssShmem:");
 }

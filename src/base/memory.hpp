@@ -4,9 +4,8 @@
 
 namespace assay {
 
-/// Largest resident set of this process so far, in bytes (VmHWM), and the present one (VmRSS).
+/// Largest resident set of this process so far, in bytes (VmHWM).
 uint64_t peak_rss_bytes();
-uint64_t current_rss_bytes();
 /// The present resident set without pages of mapped files (RssAnon + RssShmem): what the process itself
 /// holds.
 uint64_t anonymous_rss_bytes();

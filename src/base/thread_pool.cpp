@@ -40,8 +40,8 @@ bool spin_until(int turns, const Ready& ready) noexcept {
   return ready();
 }
 
-/// A pause lasts some 50 ns. A millisecond bridges the gaps within a token and between tokens. No yielding: on
-/// a machine with other work a yield gives the core away for a whole time slice, and a token has a hundred
+/// A pause lasts some 50 ns. A millisecond bridges the gaps within a token and between tokens. No yielding:
+/// on a machine with other work a yield gives the core away for a whole time slice, and a token has a hundred
 /// loops: beside other processes a 14M model decoded 840 tokens/s with yields and 2,230 without. Threads
 /// without a core of their own only keep others from working, so they soon sleep.
 constexpr int kSpins = 20000, kCrowdedSpins = 200;

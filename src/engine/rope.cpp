@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/error.hpp"
+#include "models/rope_config.hpp"
 
 namespace assay {
 namespace {
@@ -19,17 +20,6 @@ double dynamic_base(const RopeConfig& rope, int64_t length) {
   const double stretched = std::max(static_cast<double>(length), context);
   const auto dim = static_cast<double>(rope.dim);
   return rope.base * std::pow(rope.factor * stretched / context - (rope.factor - 1.0), dim / (dim - 2.0));
-}
-
-double yarn_mscale(double scale, double mscale) {
-  return scale <= 1.0 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0;
-}
-
-double yarn_amplitude(const RopeConfig& rope) {
-  if (rope.attention_factor) return *rope.attention_factor;
-  if (rope.mscale != 0.0 && rope.mscale_all_dim != 0.0)
-    return yarn_mscale(rope.factor, rope.mscale) / yarn_mscale(rope.factor, rope.mscale_all_dim);
-  return yarn_mscale(rope.factor, 1.0);
 }
 
 /// The pair (as a real number) that turns `rotations` times over the original context.
@@ -86,7 +76,7 @@ RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t length) {
     out.values[i] = static_cast<float>(plain_frequency(base, static_cast<int64_t>(i), rope.dim) / divisor);
   if (rope.scaling == kYarn) {
     scale_yarn(rope, out.values);
-    out.amplitude = static_cast<float>(yarn_amplitude(rope));
+    out.amplitude = static_cast<float>(rope_attention_factor(rope));
   } else if (rope.scaling == kLlama3) {
     scale_llama3(rope, out.values);
   } else if (rope.scaling == kFactors) {
