@@ -150,4 +150,20 @@ const TensorView* CheckpointDirectory::find(std::string_view name) const noexcep
   return found == tensors_.end() ? nullptr : found->second;
 }
 
+void CheckpointDirectory::add_tensor(std::string name, DType dtype, Shape shape,
+                                     std::vector<std::byte> bytes) {
+  if (static_cast<size_t>(count_elements(shape)) * dtype_bytes(dtype) != bytes.size())
+    throw Error(Fault{"tensor's bytes are not those of its shape",
+                      quote_name(name),
+                      std::string(dtype_name(dtype)) + " " + format_shape(shape),
+                      std::to_string(bytes.size()) + " bytes",
+                      {}});
+  auto owned = std::make_unique<OwnedTensor>();
+  owned->bytes = std::move(bytes);
+  owned->view = {std::move(name), dtype, std::move(shape), owned->bytes};
+  if (!tensors_.emplace(owned->view.name, &owned->view).second)
+    throw Error(Fault{"a tensor of this name is there already", quote_name(owned->view.name), {}, {}, {}});
+  owned_.push_back(std::move(owned));
+}
+
 }  // namespace assay

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -28,13 +29,21 @@ class CheckpointDirectory {
   const nlohmann::json& index() const noexcept { return index_; }
   const std::vector<std::unique_ptr<SafetensorsFile>>& shards() const noexcept { return shards_; }
   const TensorView* find(std::string_view name) const noexcept;
-  /// Every tensor of every shard by name.
+  /// Adds a tensor that is held in memory, for weights in other files than safetensors. Throws Error when the
+  /// name is taken or the bytes are not those of the shape.
+  void add_tensor(std::string name, DType dtype, Shape shape, std::vector<std::byte> bytes);
+  /// Every tensor of every shard by name, and those that were added.
   const std::map<std::string, const TensorView*, std::less<>>& tensors() const noexcept { return tensors_; }
 
  private:
   std::filesystem::path path_;
   nlohmann::json config_, generation_config_, index_;
   std::vector<std::unique_ptr<SafetensorsFile>> shards_;
+  struct OwnedTensor {
+    std::vector<std::byte> bytes;
+    TensorView view;
+  };
+  std::vector<std::unique_ptr<OwnedTensor>> owned_;
   std::map<std::string, const TensorView*, std::less<>> tensors_;
 };
 

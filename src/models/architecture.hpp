@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "io/gguf.hpp"
+#include "models/encoder_names.hpp"
 #include "models/model_config.hpp"
 #include "tensor/tensor_view.hpp"
 
@@ -34,7 +35,7 @@ enum class TensorRole : uint8_t {
   kFfnUpBias,
   kFfnDownBias,
   kRopeFactors,
-  // Encoders.
+  // Encoders alone.
   kPositionEmbedding,
   kTypeEmbedding,
   kEmbeddingNorm,
@@ -74,11 +75,13 @@ struct TensorSlot {
 struct Architecture {
   std::string_view name;                          ///< registry name
   std::span<const std::string_view> model_types;  ///< config.json "model_type" values it answers to
-  std::string_view gguf_name;                     ///< general.architecture
+  std::string_view gguf_name;                     ///< general.architecture; empty where llama.cpp has none
   /// Throws Error naming the key when config.json lacks it or contradicts itself.
   ModelConfig (*read_config)(const nlohmann::json& config);
   /// True when llama.cpp runs this architecture with interleaved rope, so q and k rows are permuted in GGUF.
   bool gguf_permutes_qk;
+  /// How an encoder's modules are called; null for decoders, which share one set of names.
+  const EncoderNames* encoder = nullptr;
 };
 
 /// Every architecture, in a list a reader can see (registry.cpp).
@@ -88,8 +91,13 @@ const Architecture& find_architecture(const nlohmann::json& config);
 const Architecture& find_gguf_architecture(std::string_view gguf_name);
 const Architecture& architecture_named(std::string_view name);
 
-/// Every tensor of the model in checkpoint order: embedding, layers, norm, head (absent when tied). Shared by
-/// all decoder architectures; flags of `config` switch biases and norms.
+/// Every tensor of the model in checkpoint order: embedding, layers, norm, head (absent when tied). All
+/// decoders share one set of names; encoders are told by Architecture::encoder. Flags of `config` switch
+/// biases, norms, poolers and heads.
+///
+/// Roles of encoders: kAttnNorm and kFfnNorm are a layer's norms, behind attention and feed-forward or before
+/// them (EncoderTraits::pre_norm); kFfnUp is [ffn, hidden], and [2 ffn, hidden] where gated_mlp; kOutputNorm
+/// is the norm after the last layer; kAttnQkv is [3 hidden, hidden].
 std::vector<TensorSlot> tensor_slots(const Architecture& architecture, const ModelConfig& config);
 
 /// Reads a directory's config.json (and generation config when not null).

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "models/encoder_match.hpp"
 #include "models/tensor_match.hpp"
 
 namespace assay {
@@ -14,13 +15,14 @@ constexpr int kAffineGroups[] = {32, 64, 128};
 /// Buffers that old exports carry beside the weights and every loader recomputes or ignores.
 bool is_ignorable(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".masked_bias") ||
-         name.ends_with("rotary_emb.cos_cached") || name.ends_with("rotary_emb.sin_cached");
+         name.ends_with("rotary_emb.cos_cached") || name.ends_with("rotary_emb.sin_cached") ||
+         name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
 }
 
 class DirectoryMatcher {
  public:
-  DirectoryMatcher(const CheckpointDirectory& directory, const ModelConfig& config)
-      : directory_(directory), config_(config) {}
+  DirectoryMatcher(const CheckpointDirectory& directory, const ModelConfig& config, Container container)
+      : directory_(directory), config_(config), container_(container) {}
 
   TensorMatch run(const std::vector<TensorSlot>& slots) {
     for (const TensorSlot& slot : slots)
@@ -32,6 +34,7 @@ class DirectoryMatcher {
 
  private:
   void fill(const TensorSlot& slot) {
+    if (fill_packed(slot)) return;
     const std::string stored = stored_name(slot);
     const TensorView* view = directory_.find(stored);
     if (view == nullptr) {
@@ -40,6 +43,17 @@ class DirectoryMatcher {
     }
     claimed_.insert(stored);
     match_.tensors.push_back({slot, stored, weight_view(slot, *view)});
+  }
+
+  /// int8 and int4, in the containers that have them.
+  bool fill_packed(const TensorSlot& slot) {
+    if (container_ != Container::kAssay && container_ != Container::kNpz) return false;
+    std::vector<std::string> names;
+    const std::optional<WeightView> weight = find_assay_weight(directory_, slot, names);
+    if (!weight) return false;
+    claimed_.insert(names.begin(), names.end());
+    match_.tensors.push_back({slot, names.front(), *weight});
+    return true;
   }
 
   /// The slot's own name, or the tensor that stands for it: transformers drops one of two tied tensors when
@@ -147,14 +161,20 @@ class DirectoryMatcher {
 
   void refuse_leftovers() {
     const std::string where = directory_.path().string();
-    std::vector<std::string> unclaimed;
+    std::vector<std::string> unclaimed, pretraining;
+    const EncoderNames* names = architecture_named(config_.architecture).encoder;
     for (const auto& [name, view] : directory_.tensors()) {
       if (claimed_.contains(name)) continue;
       if (is_ignorable(name))
         match_.notes.push_back(name + " is a buffer that loaders recompute and is left out");
+      else if (names != nullptr && is_pretraining_tensor(*names, name))
+        pretraining.push_back(name);
       else
         unclaimed.push_back(name);
     }
+    if (!pretraining.empty())
+      match_.notes.push_back("a head for pretraining, which no task here runs, is left out: " +
+                             list_some(pretraining));
     if (!missing_.empty()) {
       const bool head_only = missing_.size() == 1 && missing_[0] == "lm_head.weight";
       throw Error(Fault{"tensors are missing", where, list_some(missing_),
@@ -174,6 +194,7 @@ class DirectoryMatcher {
 
   const CheckpointDirectory& directory_;
   const ModelConfig& config_;
+  const Container container_;
   TensorMatch match_;
   std::set<std::string, std::less<>> claimed_;
   std::vector<std::string> missing_;
@@ -182,8 +203,8 @@ class DirectoryMatcher {
 }  // namespace
 
 TensorMatch match_directory(const CheckpointDirectory& directory, const std::vector<TensorSlot>& slots,
-                            const ModelConfig& config) {
-  return DirectoryMatcher(directory, config).run(slots);
+                            const ModelConfig& config, Container container) {
+  return DirectoryMatcher(directory, config, container).run(slots);
 }
 
 }  // namespace assay

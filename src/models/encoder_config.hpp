@@ -32,14 +32,16 @@ enum class ProblemKind : uint8_t {
 /// mpnet}.py, class *ForSequenceClassification.
 struct EncoderHead {
   EncoderHeadKind kind = EncoderHeadKind::kNone;
-  bool has_pooler = false;  ///< BERT's pooler.dense + tanh exists in the file (used by sequence heads)
-  bool has_dense = false;   ///< a dense layer of the head's own stands before the classifier
+  /// pooler.dense + tanh exists in the file. A sequence head without a dense layer of its own stands on it.
+  bool has_pooler = false;
+  bool has_dense = false;  ///< a dense layer of the head's own stands before the classifier
   bool dense_bias = true;
   Activation dense_activation = Activation::kNone;
-  bool has_norm = false;      ///< ModernBERT's head.norm
+  bool has_norm = false;  ///< ModernBERT's head.norm
   bool norm_bias = true;
   bool classifier_bias = true;
-  bool pools_mean = false;  ///< the mean over tokens instead of the first row
+  bool pools_mean = false;         ///< the mean over tokens instead of the first row
+  bool answers_questions = false;  ///< a token head whose two labels are where an answer starts and ends
   ProblemKind problem = ProblemKind::kSingleLabel;
   std::vector<std::string> labels;  ///< by id; "LABEL_0" … where config.json names none
 };
@@ -51,17 +53,19 @@ struct EncoderTraits {
   int64_t position_offset = 0;  ///< row of a text's first token (RoBERTa, MPNet: pad_token_id + 1)
   int64_t type_rows = 0;        ///< rows of the token type table; 0: none
   bool embedding_norm_bias = true;
-  bool pre_norm = false;         ///< norms before attention and feed-forward, and one after the last layer
+  bool pre_norm = false;  ///< norms before attention and feed-forward, and one after the last layer
   bool first_norm_is_identity = false;  ///< ModernBERT: layer 0 has no attention norm
-  bool fused_qkv = false;        ///< one [3 hidden, hidden] weight in the file
+  bool fused_qkv = false;               ///< one [3 hidden, hidden] weight in the file
   bool attention_bias = true, mlp_bias = true, norm_bias = true;
-  bool gated_mlp = false;        ///< Wi is [2 ffn, hidden]: act(first half) * second half
+  bool gated_mlp = false;  ///< Wi is [2 ffn, hidden]: act(first half) * second half
   Activation activation = Activation::kGeluErf;
   int64_t relative_buckets = 0;  ///< MPNet: [buckets, heads] biases shared by all layers; 0: none
   int64_t relative_max_distance = 128;
   std::vector<EncoderAttention> layers;  ///< one entry per layer
   EncoderHead head;
   int32_t pad_id = 0;
+  std::string name_prefix{};    ///< of the base model's tensors in this file: "bert.", or none
+  bool old_norm_names = false;  ///< norms are stored as "gamma" and "beta"
 };
 
 }  // namespace assay

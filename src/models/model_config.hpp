@@ -39,7 +39,7 @@ struct ModelConfig {
   RopeConfig rope;
   /// Keys within this distance are visible (0: all), per layer; empty means full attention everywhere.
   std::vector<int64_t> sliding_window;
-  std::vector<int32_t> bos_ids, eos_ids;  ///< from config and generation config, in order, without repeats
+  std::vector<int32_t> bos_ids, eos_ids;   ///< from config and generation config, in order, without repeats
   std::optional<EncoderTraits> encoder{};  ///< set for encoders, which use no field from qk_norm on
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "models/encoder_match.hpp"
+#include "models/npz_weights.hpp"
 #include "models/tensor_match.hpp"
 
 namespace assay {
@@ -10,6 +12,7 @@ namespace {
 
 /// mlx-lm marks its files by the metadata "format": "mlx", whether quantized or not.
 Container directory_container(const CheckpointDirectory& directory) {
+  if (is_assay_config(directory.config())) return Container::kAssay;
   if (directory.config().contains("quantization")) return Container::kMlx;
   for (const auto& shard : directory.shards()) {
     const auto format = shard->metadata().find("format");
@@ -41,6 +44,10 @@ std::string_view container_name(Container container) noexcept {
       return "mlx";
     case Container::kGguf:
       return "gguf";
+    case Container::kAssay:
+      return "assay";
+    case Container::kNpz:
+      return "npz";
   }
   return "unknown";
 }
@@ -61,20 +68,25 @@ ModelFile ModelFile::open(const std::filesystem::path& path) {
 ModelFile ModelFile::open_directory(const std::filesystem::path& path) {
   ModelFile model;
   model.path_ = path;
-  model.directory_ = std::make_unique<CheckpointDirectory>(path);
+  const bool npz = holds_npz_weights(path);
+  model.directory_ = std::make_unique<CheckpointDirectory>(path, npz);
+  if (npz) model.notes_ = read_npz_weights(*model.directory_);
   const CheckpointDirectory& directory = *model.directory_;
   naming_path(path, [&] {
     model.architecture_ = &find_architecture(directory.config());
     model.config_ = read_model_config(directory.config(), directory.generation_config());
-    refuse_foreign_quantization(directory);
-    model.container_ = directory_container(directory);
+    if (!npz) refuse_foreign_quantization(directory);
+    model.container_ = npz ? Container::kNpz : directory_container(directory);
+    if (model.config_.encoder)
+      complete_encoder_config(directory, *model.architecture_->encoder, model.config_);
     // mlx-lm ties the head when its configuration does not say (models/llama.py, ModelArgs).
-    if (model.container_ == Container::kMlx && !directory.config().contains("tie_word_embeddings"))
+    else if (model.container_ == Container::kMlx && !directory.config().contains("tie_word_embeddings"))
       model.config_.tied_embeddings = directory.find("lm_head.weight") == nullptr;
-    TensorMatch match =
-        match_directory(directory, tensor_slots(*model.architecture_, model.config_), model.config_);
+    TensorMatch match = match_directory(directory, tensor_slots(*model.architecture_, model.config_),
+                                        model.config_, model.container_);
     model.tensors_ = std::move(match.tensors);
-    model.notes_ = std::move(match.notes);
+    model.notes_.insert(model.notes_.end(), match.notes.begin(), match.notes.end());
+    if (model.container_ == Container::kAssay) check_assay_summary(directory.config(), model.tensors_);
   });
   return model;
 }
@@ -113,6 +125,7 @@ std::vector<std::filesystem::path> ModelFile::files() const {
   std::vector<std::filesystem::path> paths;
   if (directory_ != nullptr)
     for (const auto& shard : directory_->shards()) paths.push_back(shard->file().path());
+  if (container_ == Container::kNpz) paths.push_back(path_ / kNpzName);
   if (gguf_ != nullptr)
     for (const MappedFile& file : gguf_->files()) paths.push_back(file.path());
   return paths;

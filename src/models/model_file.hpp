@@ -12,7 +12,14 @@
 
 namespace assay {
 
-enum class Container : uint8_t { kHuggingFace, kMlx, kGguf };
+enum class Container : uint8_t {
+  kHuggingFace,
+  kMlx,
+  kGguf,
+  kAssay,  ///< a directory of int8 and int4 weights that assay wrote (encoders)
+  kNpz,    ///< a directory with weights.npz in place of safetensors (encoders)
+};
+/// "huggingface", "mlx", "gguf", "assay", "npz".
 std::string_view container_name(Container container) noexcept;
 
 /// A weight of a model where it lies in its mapped file.
@@ -22,8 +29,9 @@ struct ModelTensor {
   WeightView weight;        ///< 1-D tensors have rows 1
 };
 
-/// A model in any container, opened by path: a Hugging Face directory, an MLX directory or a GGUF file. Every
-/// tensor in the files is claimed by a slot or listed in an Error; every slot is filled or listed likewise.
+/// A model in any container, opened by path: a directory (Hugging Face, MLX, assay, npz) or a GGUF file.
+/// Every tensor in the files is claimed by a slot or listed in an Error; every slot is filled or listed
+/// likewise.
 class ModelFile {
  public:
   /// Throws Error for anything that contradicts itself: see the constructor's tests for the list.

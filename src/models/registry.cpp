@@ -1,10 +1,15 @@
 #include "base/error.hpp"
 #include "models/architecture.hpp"
+#include "models/bert.hpp"
 #include "models/config_fields.hpp"
+#include "models/distilbert.hpp"
 #include "models/llama.hpp"
 #include "models/mistral.hpp"
+#include "models/modernbert.hpp"
+#include "models/mpnet.hpp"
 #include "models/qwen2.hpp"
 #include "models/qwen3.hpp"
+#include "models/roberta.hpp"
 
 namespace assay {
 namespace {
@@ -36,7 +41,8 @@ void append_ids(const nlohmann::json& source, std::string_view key, std::vector<
 }  // namespace
 
 std::span<const Architecture> architectures() noexcept {
-  static const Architecture kList[] = {kLlama, kMistral, kQwen2, kQwen3};
+  static const Architecture kList[] = {kLlama,      kMistral, kQwen2,      kQwen3, kBert,
+                                       kDistilBert, kRoberta, kModernBert, kMPNet};
   return kList;
 }
 
@@ -53,8 +59,15 @@ const Architecture& find_architecture(const nlohmann::json& config) {
 }
 
 const Architecture& find_gguf_architecture(std::string_view gguf_name) {
-  for (const Architecture& architecture : architectures())
-    if (architecture.gguf_name == gguf_name) return architecture;
+  for (const Architecture& architecture : architectures()) {
+    if (architecture.gguf_name.empty() || architecture.gguf_name != gguf_name) continue;
+    if (architecture.encoder == nullptr) return architecture;
+    throw Error(Fault{"an encoder in a GGUF file cannot be opened",
+                      "general.architecture",
+                      "the checkpoint it was made from",
+                      "\"" + std::string(gguf_name) + "\"",
+                      {}});
+  }
   throw Error(Fault{"architecture is not supported",
                     "general.architecture",
                     list_names(),

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "models/config_fields.hpp"
+#include "models/encoder_match.hpp"
 
 namespace assay {
 namespace {
@@ -30,6 +31,7 @@ std::string list_some(const std::vector<std::string>& names) {
 
 void refuse_foreign_quantization(const CheckpointDirectory& directory) {
   const nlohmann::json& config = directory.config();
+  if (is_assay_config(config)) return;
   const auto settings = config.find("quantization_config");
   if (!config.contains("quantization") && settings != config.end() && settings->is_object()) {
     const ConfigFields fields(*settings, "config.json: quantization_config");

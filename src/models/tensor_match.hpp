@@ -15,7 +15,7 @@ struct TensorMatch {
 /// Fills `slots` from safetensors. Throws Error when a slot stays empty, a tensor is claimed by nobody, or a
 /// shape, type or packing contradicts the configuration; lists name the first few and the count.
 TensorMatch match_directory(const CheckpointDirectory& directory, const std::vector<TensorSlot>& slots,
-                            const ModelConfig& config);
+                            const ModelConfig& config, Container container);
 
 /// The same for a GGUF file.
 TensorMatch match_gguf(const GgufFile& file, const std::vector<TensorSlot>& slots);

@@ -1,4 +1,5 @@
 #include "models/architecture.hpp"
+#include "models/encoder_slots.hpp"
 
 namespace assay {
 namespace {
@@ -82,7 +83,8 @@ class SlotList {
 }  // namespace
 
 std::vector<TensorSlot> tensor_slots(const Architecture& architecture, const ModelConfig& config) {
-  return SlotList(architecture, config).build();
+  return architecture.encoder != nullptr ? encoder_slots(architecture, config)
+                                         : SlotList(architecture, config).build();
 }
 
 std::string_view role_name(TensorRole role) noexcept {

@@ -1,0 +1,8 @@
+#pragma once
+#include "models/architecture.hpp"
+
+namespace assay {
+
+extern const Architecture kRoberta;
+
+}  // namespace assay
