@@ -10,7 +10,7 @@ namespace assay {
 
 /// What happens to a product before it is stored: out = activation(product + bias) + residual.
 struct Epilogue {
-  const float* bias = nullptr;  ///< [rows of the weight]
+  const float* bias = nullptr;  ///< [rows of the weight]; null counts as zeros
   Activation activation = Activation::kNone;
   const float* residual = nullptr;  ///< [tokens, rows] or null; may be the output itself
   int64_t residual_stride = 0;
@@ -24,8 +24,9 @@ struct ProductRange {
 };
 inline constexpr int64_t kPanelRows = 32;
 
-/// Activations as int8, one scale a token: code = round-to-nearest-even(x / scale) in [-127, 127], scale =
-/// max|x| / 127. A token of zeros has scale 0; one with a NaN or infinity has scale NaN. Rows are
+/// Activations as int8, one scale a token: scale = max|x| / 127, code = round-to-nearest-even(x * (127 /
+/// max|x|)) in [-127, 127], both quotients rounded to f32. A token whose max|x| is below 2^-100 has scale 0
+/// and codes 0; one with a NaN or infinity has scale NaN and codes 0, and so NaN for every product. Rows are
 /// `stride` bytes apart, a multiple of 64, with zeros behind the last column.
 struct Int8Tokens {
   const int8_t* codes;
@@ -38,12 +39,13 @@ struct AttentionJob {
   const float *q, *k, *v;  ///< [length, head_dim] each
   float* out;              ///< [length, head_dim], rows out_stride apart
   int64_t stride, out_stride;
-  int64_t length;    ///< keys, and positions of the text
-  int64_t queries;   ///< rows wanted, from position 0 on; length, or 1 where only the first row counts
+  int64_t length;   ///< keys, and positions of the text
+  int64_t queries;  ///< rows wanted, from position 0 on; length, or 1 where only the first row counts
   int64_t head_dim;
-  float scale;              ///< 1 / sqrt(head_dim)
-  int64_t window;           ///< as EncoderAttention::window
-  const float* relative;    ///< null, or [2 * length - 1]: added to the scaled score of key - query + length - 1
+  float scale;     ///< 1 / sqrt(head_dim)
+  int64_t window;  ///< as EncoderAttention::window
+  const float*
+      relative;  ///< null, or [2 * length - 1]: added to the scaled score of key - query + length - 1
 };
 
 /// Kernels of the encoders, one table per instruction set, chosen like kernels(). Every table gives the bits
@@ -84,7 +86,8 @@ struct EncoderKernels {
                        ProductRange range, const Epilogue& epilogue, float* out, int64_t out_stride);
 
   /// out = (x - mean) / sqrt(variance + eps) * weight + bias; bias may be null, out may be x.
-  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int64_t n, float* out);
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int64_t n,
+                     float* out);
   /// In place.
   void (*activate)(Activation activation, float* x, int64_t n);
   /// softmax(q kᵀ scale + relative) v, keys outside the window left out. scratch: kAttentionScratch(length).

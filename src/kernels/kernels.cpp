@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "kernels/drivers.hpp"
+#include "kernels/encoder_kernels.hpp"
 #include "kernels/isa.hpp"
 
 namespace assay {
@@ -70,9 +71,12 @@ const KernelTable& choose_table() {
   const auto tables = available_kernels();
   const char* named = std::getenv("ASSAY_ISA");
   if (named == nullptr || *named == '\0') return *tables.back();
-  std::string known;
-  for (const KernelTable* candidate : tables) {
+  for (const KernelTable* candidate : tables)
     if (candidate->isa == named) return *candidate;
+  // The encoders have a table more than these: where the processor has it, its name stands for the best here.
+  std::string known;
+  for (const EncoderKernels* candidate : available_encoder_kernels()) {
+    if (candidate->isa == named) return *tables.back();
     known += known.empty() ? "" : ", ";
     known += candidate->isa;
   }

@@ -60,8 +60,9 @@ struct KernelTable {
 /// True where matmul_fast multiplies integers: the quantized formats that have inner loops of their own.
 bool has_integer_products(const WeightFormat& format) noexcept;
 
-/// The best table this processor can run, or the one ASSAY_ISA names ("scalar", "avx2", "avx512vnni");
-/// throws Error when the processor cannot run the named one. Chosen once.
+/// The best table this processor can run, or the one ASSAY_ISA names ("scalar", "avx2", "avx512vnni", or
+/// "amx", which only the encoders have a table of and which means "avx512vnni" here); throws Error when the
+/// processor cannot run the named one. Chosen once.
 const KernelTable& kernels();
 /// Every table this processor can run, scalar first, for differential tests.
 std::span<const KernelTable* const> available_kernels() noexcept;

@@ -1,0 +1,127 @@
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/encoder_int_isa.hpp"
+#include "kernels/scalar/activation.hpp"
+
+// The specification of the integer products. Panels are the rows as they came.
+
+namespace assay::scalar {
+namespace {
+
+size_t int8_panel_bytes(int64_t rows, int64_t cols) {
+  return static_cast<size_t>(rows * cols);
+}
+
+size_t int4_panel_bytes(int64_t rows, int64_t cols) {
+  return static_cast<size_t>(rows * cols / 2);
+}
+
+void pack_int8(const int8_t* codes, int64_t rows, int64_t cols, std::byte* panels) {
+  std::memcpy(panels, codes, int8_panel_bytes(rows, cols));
+}
+
+void pack_int4(const uint8_t* codes, int64_t rows, int64_t cols, std::byte* panels) {
+  std::memcpy(panels, codes, int4_panel_bytes(rows, cols));
+}
+
+/// The largest magnitude's bits; of magnitudes, infinity and NaN compare above every number.
+uint32_t max_magnitude_bits(const float* x, int64_t n) {
+  uint32_t largest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu;
+    largest = bits > largest ? bits : largest;
+  }
+  return largest;
+}
+
+/// Returns the scale.
+float quantize_token(const float* x, int64_t cols, int8_t* codes, int64_t codes_stride) {
+  const uint32_t bits = max_magnitude_bits(x, cols);
+  const float largest = std::bit_cast<float>(bits);
+  const bool finite = std::isfinite(largest);
+  if (!finite || bits < kTinyTokenBits) {
+    std::memset(codes, 0, static_cast<size_t>(codes_stride));
+    return finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+  }
+  const float inverse = kCodeMax / largest;
+  for (int64_t i = 0; i < cols; ++i) codes[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+  std::memset(codes + cols, 0, static_cast<size_t>(codes_stride - cols));
+  return largest / kCodeMax;
+}
+
+void quantize_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t cols, int8_t* codes,
+                     int64_t codes_stride, float* scales) {
+  for (int64_t t = 0; t < tokens; ++t)
+    scales[t] = quantize_token(x + t * x_stride, cols, codes + t * codes_stride, codes_stride);
+}
+
+int32_t dot(const int8_t* a, const int8_t* b, int64_t n) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+float finish(const Epilogue& epilogue, float value, int64_t token, int64_t row) {
+  value = activate_lanes(epilogue.activation, value);
+  return epilogue.residual ? value + epilogue.residual[token * epilogue.residual_stride + row] : value;
+}
+
+void multiply_int8(const std::byte* panels, const float* scales, int64_t /*rows*/, int64_t cols,
+                   const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
+                   int64_t out_stride) {
+  const auto* codes = reinterpret_cast<const int8_t*>(panels);
+  for (int64_t r = range.row_begin; r < range.row_end; ++r) {
+    const float bias = epilogue.bias ? epilogue.bias[r] : 0.0f;
+    for (int64_t t = range.token_begin; t < range.token_end; ++t) {
+      const int32_t sum = dot(codes + r * cols, x.codes + t * x.stride, cols);
+      const float value = std::fma(static_cast<float>(sum), x.scales[t] * scales[r], bias);
+      out[t * out_stride + r] = finish(epilogue, value, t, r);
+    }
+  }
+}
+
+int32_t dot_int4(const uint8_t* w, const int8_t* x, int64_t n) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n / 2; ++i)
+    sum += ((w[i] & 0x0f) - 8) * x[2 * i] + ((w[i] >> 4) - 8) * x[2 * i + 1];
+  return sum;
+}
+
+void multiply_int4(const std::byte* panels, const float* scales, int64_t group_size, int64_t /*rows*/,
+                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
+                   float* out, int64_t out_stride) {
+  const int64_t groups = cols / group_size;
+  for (int64_t r = range.row_begin; r < range.row_end; ++r) {
+    const auto* codes = reinterpret_cast<const uint8_t*>(panels) + r * cols / 2;
+    const float bias = epilogue.bias ? epilogue.bias[r] : 0.0f;
+    for (int64_t t = range.token_begin; t < range.token_end; ++t) {
+      float sum = 0.0f;
+      for (int64_t g = 0; g < groups; ++g) {
+        const int64_t at = g * group_size;
+        const int32_t group = dot_int4(codes + at / 2, x.codes + t * x.stride + at, group_size);
+        sum = std::fma(static_cast<float>(group), scales[r * groups + g], sum);
+      }
+      out[t * out_stride + r] = finish(epilogue, std::fma(sum, x.scales[t], bias), t, r);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace assay::scalar
+
+namespace assay {
+
+const EncoderIntIsa kScalarEncoderInt = {
+    .int8_panel_bytes = scalar::int8_panel_bytes,
+    .int4_panel_bytes = scalar::int4_panel_bytes,
+    .pack_int8 = scalar::pack_int8,
+    .pack_int4 = scalar::pack_int4,
+    .quantize_tokens = scalar::quantize_tokens,
+    .multiply_int8 = scalar::multiply_int8,
+    .multiply_int4 = scalar::multiply_int4,
+};
+
+}  // namespace assay
