@@ -22,9 +22,10 @@ struct PoolingModes {
   int count() const noexcept { return cls + max + mean + mean_sqrt_len + weighted_mean + last_token; }
   friend bool operator==(const PoolingModes&, const PoolingModes&) = default;
 };
-/// "mean", "cls+mean", …
+/// "mean", "cls+mean", …: sentence_transformers' words "cls", "max", "mean", "mean_sqrt_len_tokens",
+/// "weightedmean" and "lasttoken", in the order of concatenation.
 std::string pooling_name(const PoolingModes& modes);
-/// Throws UsageError for an unknown word; modes are joined by '+' or ','.
+/// Throws UsageError for an unknown word; modes are joined by '+' or ',', in any order.
 PoolingModes parse_pooling(std::string_view text);
 
 /// A Dense module behind the pooling: activation(x Wᵀ + b).
@@ -43,7 +44,7 @@ struct SentenceModules {
   bool include_prompt = true;
   std::vector<SentenceDense> dense;
   bool normalize = false;
-  std::optional<int64_t> max_seq_length;
+  std::optional<int64_t> max_seq_length{};
   bool lowercase = false;  ///< sentence_bert_config.json: do_lower_case
   std::map<std::string, std::string> prompts;
   std::string default_prompt_name;
