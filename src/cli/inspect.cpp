@@ -8,6 +8,7 @@
 #include "base/file.hpp"
 #include "base/memory.hpp"
 #include "cli/options.hpp"
+#include "cli/size_table.hpp"
 #include "cli/verb.hpp"
 #include "formats/format.hpp"
 #include "models/model_file.hpp"
@@ -17,7 +18,8 @@ namespace assay {
 namespace {
 
 struct Options {
-  std::string path, expect, dump, output;
+  std::vector<std::string> paths;
+  std::string expect, dump, output;
   bool tensors = false, json = false, overwrite = false;
 };
 
@@ -46,13 +48,15 @@ void print_inspection(const Inspection& inspection, bool with_tensors) {
 
 /// Writes one tensor decoded to f32, row after row: what other tools' decoders are compared with.
 void dump_tensor(const Options& options) {
-  const ModelFile model = ModelFile::open(expand_path(options.path));
+  if (options.paths.size() != 1) throw UsageError("--dump reads one path");
+  const std::string& path = options.paths[0];
+  const ModelFile model = ModelFile::open(expand_path(path));
   const auto& tensors = model.tensors();
   const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const ModelTensor& tensor) {
     return tensor.stored_name == options.dump || tensor.slot.hf_name == options.dump;
   });
   if (found == tensors.end())
-    throw Error({"no such tensor", options.path, {}, options.dump, "assay inspect --tensors lists them"});
+    throw Error({"no such tensor", path, {}, options.dump, "assay inspect --tensors lists them"});
   const WeightView& weight = found->weight;
   const FormatOps& ops = format_ops(weight.format);
   AtomicFile file(expand_path(options.output), options.overwrite);
@@ -64,6 +68,30 @@ void dump_tensor(const Options& options) {
   file.commit();
 }
 
+/// One path: its own document. Several: all of them, and their sizes side by side.
+nlohmann::ordered_json inspections_json(const std::vector<Inspection>& inspections) {
+  if (inspections.size() == 1) return inspection_json(inspections[0]);
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  for (const Inspection& inspection : inspections)
+    results.push_back(nlohmann::ordered_json(inspection_json(inspection)));
+  return {{"results", std::move(results)}, {"sizes", sizes_json(inspections)}};
+}
+
+void print_inspections(const std::vector<Inspection>& inspections, bool with_tensors) {
+  for (const Inspection& inspection : inspections) {
+    print_inspection(inspection, with_tensors);
+    if (inspections.size() > 1) fmt::print("\n");
+  }
+  if (inspections.size() > 1) print_sizes(inspections);
+}
+
+void expect_verdict(const std::string& expected, const Inspection& inspection) {
+  if (parse_verdict(expected) == inspection.verdict) return;
+  throw Error({"the verdict is another", inspection.path.string(), expected,
+               std::string(verdict_name(inspection.verdict)),
+               inspection.reasons.empty() ? "" : inspection.reasons.front()});
+}
+
 int run_inspect(const Options& options) {
   if (options.dump.empty() != options.output.empty())
     throw UsageError("--dump NAME and -o FILE belong together");
@@ -72,23 +100,25 @@ int run_inspect(const Options& options) {
     return 0;
   }
   if (!options.expect.empty()) parse_verdict(options.expect);  // a wrong word fails before the work
-  const Inspection inspection = inspect_path(expand_path(options.path));
-  if (options.json) {
-    print_json(nlohmann::ordered_json(inspection_json(inspection)));
-  } else {
-    print_inspection(inspection, options.tensors);
-  }
-  if (options.expect.empty() || parse_verdict(options.expect) == inspection.verdict) return 0;
-  throw Error({"the verdict is another", options.path, options.expect,
-               std::string(verdict_name(inspection.verdict)),
-               inspection.reasons.empty() ? "" : inspection.reasons.front()});
+  std::vector<Inspection> inspections;
+  for (const std::string& path : options.paths) inspections.push_back(inspect_path(expand_path(path)));
+  if (options.json)
+    print_json(inspections_json(inspections));
+  else
+    print_inspections(inspections, options.tensors);
+  if (!options.expect.empty())
+    for (const Inspection& inspection : inspections) expect_verdict(options.expect, inspection);
+  return 0;
 }
 
 }  // namespace
 
 RunVerb declare_inspect(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("path", options->path, "safetensors, GGUF or npz file, checkpoint or MLX directory")
+  command
+      .add_option("path", options->paths,
+                  "safetensors, GGUF or npz files, checkpoint, MLX or other model directories; the sizes of "
+                  "several are set side by side")
       ->required();
   command.add_flag("--tensors", options->tensors, "list every tensor");
   command.add_option("--expect", options->expect,
@@ -101,6 +131,7 @@ RunVerb declare_inspect(CLI::App& command) {
                "  assay inspect out/mlx-4bit\n"
                "  assay inspect model-q4.gguf --expect quantized\n"
                "  assay inspect weights.npz --json\n"
+               "  assay inspect old-q8 new-q8\n"
                "  assay inspect model.gguf --dump blk.0.attn_q.weight -o q.f32");
   return [options] { return run_inspect(*options); };
 }

@@ -30,12 +30,19 @@ std::vector<std::string> split_words(std::string_view name) {
 }
 
 /// Words after the bits that still belong to the promise: "4bit-g64", "Q4_K_M", "IQ4_XS", "q8_0", "q4f16",
-/// "4bit-mlx", "int8.gguf".
+/// "4bit-mlx", "int8.gguf", "mlx-q8-v2".
 bool continues_claim(std::string_view word) {
-  constexpr std::string_view kSuffixes[] = {
-      "k",    "xxs", "xs",  "s",    "m",   "l",    "xl",  "nl",  "0",           "1",   "g32",     "g64",
-      "g128", "bit", "mlx", "gguf", "dwq", "gptq", "awq", "bnb", "safetensors", "npz", "imatrix", "imat"};
+  constexpr std::string_view kSuffixes[] = {"k",   "xxs",     "xs",   "s",    "m",   "l",    "xl",
+                                            "nl",  "0",       "1",    "g32",  "g64", "g128", "bit",
+                                            "mlx", "gguf",    "dwq",  "gptq", "awq", "bnb",  "safetensors",
+                                            "npz", "imatrix", "imat", "v2"};
   return std::find(std::begin(kSuffixes), std::end(kSuffixes), word) != std::end(kSuffixes);
+}
+
+/// Leaves out what a name says of single parts at its end, as assay's own do: "int8-emb-int4-head-fp32".
+void drop_parts(std::vector<std::string>& words) {
+  while (words.size() >= 3 && (words[words.size() - 2] == "emb" || words[words.size() - 2] == "head"))
+    words.resize(words.size() - 2);
 }
 
 /// The last word that tells bits, if nothing but the rest of a promise follows: "tiny-q4" promises,
@@ -43,6 +50,7 @@ bool continues_claim(std::string_view word) {
 std::optional<Claim> find_in_name(const std::string& name) {
   std::vector<std::string> words = split_words(name);
   if (words.back().empty()) words.pop_back();
+  drop_parts(words);
   for (size_t i = words.size(); i-- > 0;) {
     // "4-bit" and "4_bit" split into two words.
     const bool split_bit = i + 1 < words.size() && words[i + 1] == "bit";

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "base/progress.hpp"
@@ -11,6 +12,7 @@ namespace assay {
 
 struct ConvertOptions {
   bool overwrite = false;
+  std::string output_name{};  ///< of the folder that a single recipe writes, instead of the plan's
 };
 
 /// Writes every recipe's output below `folder` (made when absent) and FOLDER/assay.json, one recipe after the

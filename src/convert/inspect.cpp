@@ -72,12 +72,14 @@ nlohmann::json inspection_json(const Inspection& inspection) {
   nlohmann::json formats = nlohmann::json::object(), tensors = nlohmann::json::array();
   for (const auto& [name, totals] : inspection.formats())
     formats[name] = {{"tensors", totals.tensors}, {"parameters", totals.parameters}, {"bytes", totals.bytes}};
-  for (const InspectedTensor& tensor : inspection.tensors)
+  for (const InspectedTensor& tensor : inspection.tensors) {
     tensors.push_back({{"name", tensor.name},
                        {"shape", tensor.shape},
                        {"format", tensor.format},
                        {"bytes", tensor.bytes},
                        {"bits_per_weight", tensor.bits_per_weight()}});
+    if (!tensor.evidence.is_null()) tensors.back()["evidence"] = tensor.evidence;
+  }
   return {{"path", inspection.path.string()},
           {"container", inspection.container},
           {"architecture", inspection.architecture},

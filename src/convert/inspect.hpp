@@ -23,6 +23,8 @@ struct InspectedTensor {
   std::string suspicion;      ///< why a float tensor looks quantized and written back; empty for honest ones
   bool few_codes = false;     ///< 8-bit codes of which a tiny share occurs
   bool degenerate = false;    ///< codes that say nothing: the decoded values are constant almost everywhere
+  bool listed = false;        ///< config.json lists the tensor among the exceptions from its format
+  nlohmann::json evidence{};  ///< what was counted in an archive's codes or floats; null elsewhere
 
   double bits_per_weight() const noexcept;
 };
@@ -39,7 +41,7 @@ struct FormatTotals {
 /// What is really in a file or directory.
 struct Inspection {
   std::filesystem::path path;
-  std::string container;     ///< "huggingface", "mlx", "gguf", "safetensors", "npz", "index"
+  std::string container;     ///< "huggingface", "mlx", "assay", "gguf", "safetensors", "npz", "index"
   std::string architecture;  ///< model_type or general.architecture; empty when the container does not say
   uint64_t parameters = 0;
   uint64_t bytes = 0;       ///< of the tensors

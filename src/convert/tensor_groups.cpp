@@ -9,7 +9,8 @@ namespace assay {
 namespace {
 
 /// Suffixes of companions. Sources: mlx nn/layers/quantized.py; bitsandbytes functional.py (QuantState);
-/// AutoGPTQ, AutoAWQ; compressed-tensors; numpy archives with `.scale` and `.zero_point` beside a weight.
+/// AutoGPTQ, AutoAWQ; compressed-tensors; numpy archives with `.scale` and `.zero_point`, or
+/// `.__scale__`, beside a weight.
 constexpr std::string_view kParts[] = {"scales",
                                        "biases",
                                        "absmax",
@@ -30,6 +31,7 @@ constexpr std::string_view kParts[] = {"scales",
                                        "input_scale",
                                        "scale",
                                        "zero_point",
+                                       "__scale__",
                                        "global_scale"};
 /// What the weight itself may be called below the same path.
 constexpr std::string_view kMains[] = {"", ".weight", ".qweight", ".weight_packed"};
