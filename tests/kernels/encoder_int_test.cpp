@@ -1,0 +1,330 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/encoder_int_cases.hpp"
+
+// The integer products of the encoders: the scalar table against plain arithmetic, every other table against
+// the scalar one, bit for bit.
+
+namespace assay::test {
+namespace {
+
+constexpr float kUntouched = -12345.0f;
+constexpr int64_t kGap = 5;  ///< floats between the rows of an output
+
+const EncoderKernels& scalar_table() {
+  return *available_encoder_kernels().front();
+}
+
+ProductRange whole_range(const ProductShape& shape) {
+  return {.token_begin = 0, .token_end = shape.tokens, .row_begin = 0, .row_end = shape.rows};
+}
+
+/// [tokens, rows + kGap]; what no product may write holds kUntouched.
+std::vector<float> blank_output(const ProductShape& shape) {
+  return std::vector<float>(static_cast<size_t>(shape.tokens * (shape.rows + kGap)), kUntouched);
+}
+
+std::vector<float> run(const IntProduct& product, const EncoderKernels& kernels, const Epilogue& epilogue) {
+  std::vector<float> out = blank_output(product.shape);
+  product.multiply(kernels, product.pack(kernels), whole_range(product.shape), epilogue, out.data(),
+                   product.shape.rows + kGap);
+  return out;
+}
+
+/// The specification, value by value.
+std::vector<float> expected_output(const IntProduct& product, const Epilogue& epilogue) {
+  const auto [rows, cols, tokens, group_size] = product.shape;
+  const int64_t groups = group_size ? cols / group_size : 1, group = cols / groups;
+  std::vector<float> out = blank_output(product.shape);
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t r = 0; r < rows; ++r) {
+      const float x_scale = product.token_scales[static_cast<size_t>(t)];
+      const float bias = epilogue.bias ? epilogue.bias[r] : 0.0f;
+      float sum = 0.0f, value = 0.0f;
+      for (int64_t g = 0; g < groups; ++g) {
+        int64_t exact = 0;
+        for (int64_t c = g * group; c < (g + 1) * group; ++c)
+          exact += int64_t{product.weight[static_cast<size_t>(r * cols + c)]} *
+                   product.tokens[static_cast<size_t>(t * product.stride + c)];
+        const float scale = product.scales[static_cast<size_t>(r * groups + g)];
+        if (group_size == 0) value = std::fma(static_cast<float>(exact), x_scale * scale, bias);
+        sum = std::fma(static_cast<float>(exact), scale, sum);
+      }
+      if (group_size != 0) value = std::fma(sum, x_scale, bias);
+      if (epilogue.residual) value += epilogue.residual[t * epilogue.residual_stride + r];
+      out[static_cast<size_t>(t * (rows + kGap) + r)] = value;
+    }
+  return out;
+}
+
+/// A shape near the edges of tiles, panels, steps and blocks.
+ProductShape draw_shape(Rng& rng) {
+  constexpr int64_t kSizes[] = {1,  2,  3,  5,  7,  8,  11, 12, 13, 15, 16, 17,
+                                23, 31, 32, 33, 40, 47, 49, 63, 64, 65, 97};
+  constexpr int64_t kCols[] = {1,  2,  3,  4,   5,   15,  31,  32,  33,  60, 63,
+                               64, 65, 66, 100, 127, 128, 129, 200, 257, 384};
+  constexpr int64_t kGroupCounts[] = {1, 2, 3, 4, 5, 6, 7, 12};
+  ProductShape shape{.rows = kSizes[rng.below(std::size(kSizes))],
+                     .cols = kCols[rng.below(std::size(kCols))],
+                     .tokens = kSizes[rng.below(std::size(kSizes))]};
+  shape.group_size = rng.below(2) == 0 ? 0 : rng.below(2) == 0 ? 32 : 64;
+  if (shape.group_size) shape.cols = shape.group_size * kGroupCounts[rng.below(std::size(kGroupCounts))];
+  return shape;
+}
+
+Epilogue draw_epilogue(const IntProduct& product, Rng& rng) {
+  constexpr Activation kActivations[] = {Activation::kNone,      Activation::kNone, Activation::kGeluErf,
+                                         Activation::kGeluTanh,  Activation::kRelu, Activation::kSilu,
+                                         Activation::kGeluQuick, Activation::kTanh};
+  return {.bias = rng.below(4) ? product.bias.data() : nullptr,
+          .activation = kActivations[rng.below(std::size(kActivations))],
+          .residual = rng.below(2) ? product.residual.data() : nullptr,
+          .residual_stride = product.shape.rows};
+}
+
+TEST(EncoderInt, ScalarIsTheSpecification) {
+  Rng rng(1);
+  for (int i = 0; i < 150; ++i) {
+    const IntProduct product(draw_shape(rng), rng.below(4) ? Codes::kAny : Codes::kSaturated, rng);
+    Epilogue epilogue = draw_epilogue(product, rng);
+    epilogue.activation = Activation::kNone;
+    EXPECT_EQ(first_difference(expected_output(product, epilogue), run(product, scalar_table(), epilogue)),
+              "")
+        << shape_name(product.shape);
+  }
+}
+
+class EncoderIntTable : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    for (const EncoderKernels* candidate : available_encoder_kernels())
+      if (candidate->isa == GetParam()) table_ = candidate;
+    if (table_ == nullptr) GTEST_SKIP() << "this processor or build has no " << GetParam();
+  }
+  const EncoderKernels* table_ = nullptr;
+};
+
+TEST_P(EncoderIntTable, ProductsAreThoseOfScalar) {
+  Rng rng(2);
+  for (int i = 0; i < 500; ++i) {
+    const IntProduct product(draw_shape(rng), rng.below(4) ? Codes::kAny : Codes::kSaturated, rng);
+    const Epilogue epilogue = draw_epilogue(product, rng);
+    ASSERT_EQ(first_difference(run(product, scalar_table(), epilogue), run(product, *table_, epilogue)), "")
+        << shape_name(product.shape) << " " << static_cast<int>(epilogue.activation);
+  }
+}
+
+TEST_P(EncoderIntTable, LargeProductsAreThoseOfScalar) {
+  Rng rng(3);
+  // More tokens than any block of them; codes that fill the second-level cache; the longest sums.
+  for (const ProductShape& shape : {ProductShape{40, 3072, 733}, ProductShape{40, 768, 517, 64},
+                                    ProductShape{33, 384, 500, 32}, ProductShape{2, 131072, 3}}) {
+    for (const Codes codes : {Codes::kAny, Codes::kSaturated}) {
+      IntProduct product(shape, codes, rng);
+      if (shape.rows == 2 && codes == Codes::kSaturated) {  // ± 127 * 127 * 2^17
+        std::fill(product.tokens.begin(), product.tokens.end(), int8_t{127});
+        std::fill(product.weight.begin(), product.weight.end(), int8_t{127});
+        std::fill_n(product.weight.begin(), shape.cols, int8_t{-127});
+      }
+      const Epilogue epilogue{.bias = product.bias.data()};
+      EXPECT_EQ(first_difference(run(product, scalar_table(), epilogue), run(product, *table_, epilogue)), "")
+          << shape_name(shape);
+    }
+  }
+}
+
+/// Cuts [0, end) at random multiples of `unit`.
+std::vector<int64_t> draw_cuts(int64_t end, int64_t unit, Rng& rng) {
+  std::vector<int64_t> cuts = {0};
+  for (int64_t at = unit; at < end; at += unit)
+    if (rng.below(3) == 0) cuts.push_back(at);
+  cuts.push_back(end);
+  return cuts;
+}
+
+TEST_P(EncoderIntTable, SplitsChangeNothing) {
+  Rng rng(4);
+  for (int i = 0; i < 60; ++i) {
+    const IntProduct product(draw_shape(rng), Codes::kAny, rng);
+    const Epilogue epilogue = draw_epilogue(product, rng);
+    const auto panels = product.pack(*table_);
+    std::vector<float> out = blank_output(product.shape);
+    const auto rows = draw_cuts(product.shape.rows, kPanelRows, rng);
+    const auto tokens = draw_cuts(product.shape.tokens, 1, rng);
+    for (size_t r = 0; r + 1 < rows.size(); ++r)
+      for (size_t t = 0; t + 1 < tokens.size(); ++t)
+        product.multiply(*table_, panels, {tokens[t], tokens[t + 1], rows[r], rows[r + 1]}, epilogue,
+                         out.data(), product.shape.rows + kGap);
+    ASSERT_EQ(first_difference(run(product, scalar_table(), epilogue), out), "") << shape_name(product.shape);
+  }
+}
+
+TEST_P(EncoderIntTable, RowsMayEndWithinAPanel) {
+  Rng rng(5);
+  for (const int64_t group_size : {0, 64}) {
+    const IntProduct product({.rows = 96, .cols = 128, .tokens = 20, .group_size = group_size}, Codes::kAny,
+                             rng);
+    const auto panels = product.pack(*table_), scalar_panels = product.pack(scalar_table());
+    for (int64_t end = 33; end <= 96; ++end) {
+      std::vector<float> expected = blank_output(product.shape), found = expected;
+      const ProductRange range{.token_begin = 1, .token_end = 19, .row_begin = 32, .row_end = end};
+      product.multiply(scalar_table(), scalar_panels, range, {}, expected.data(), 96 + kGap);
+      product.multiply(*table_, panels, range, {}, found.data(), 96 + kGap);
+      ASSERT_EQ(first_difference(expected, found), "") << end;
+    }
+  }
+}
+
+TEST_P(EncoderIntTable, TheResidualMayBeTheOutput) {
+  Rng rng(6);
+  for (const int64_t group_size : {0, 32}) {
+    const IntProduct product({.rows = 70, .cols = 96, .tokens = 37, .group_size = group_size}, Codes::kAny,
+                             rng);
+    Epilogue epilogue{.bias = product.bias.data(),
+                      .activation = Activation::kGeluErf,
+                      .residual = product.residual.data(),
+                      .residual_stride = 70};
+    std::vector<float> expected(product.residual.size()), in_place = product.residual;
+    product.multiply(*table_, product.pack(*table_), whole_range(product.shape), epilogue, expected.data(),
+                     70);
+    epilogue.residual = in_place.data();
+    product.multiply(*table_, product.pack(*table_), whole_range(product.shape), epilogue, in_place.data(),
+                     70);
+    EXPECT_EQ(first_difference(expected, in_place), "");
+  }
+}
+
+TEST_P(EncoderIntTable, ATokenOfNanGivesNanAndSparesTheOthers) {
+  Rng rng(7);
+  for (const int64_t group_size : {0, 64}) {
+    IntProduct product({.rows = 35, .cols = 128, .tokens = 18, .group_size = group_size}, Codes::kAny, rng);
+    product.token_scales[5] = std::numeric_limits<float>::quiet_NaN();
+    product.token_scales[6] = 0.0f;
+    const std::vector<float> out = run(product, *table_, {.bias = product.bias.data()});
+    for (size_t r = 0; r < 35; ++r) {
+      EXPECT_TRUE(std::isnan(out[5 * (35 + kGap) + r]));
+      EXPECT_EQ(out[6 * (35 + kGap) + r], product.bias[r]);
+      EXPECT_TRUE(std::isfinite(out[7 * (35 + kGap) + r]));
+    }
+  }
+}
+
+/// One code changed by one must show in exactly its row, or the comparisons above prove nothing.
+TEST_P(EncoderIntTable, AWrongCodeIsFound) {
+  Rng rng(8);
+  for (const int64_t group_size : {0, 64}) {
+    const IntProduct product({.rows = 34, .cols = 192, .tokens = 17, .group_size = group_size}, Codes::kAny,
+                             rng);
+    for (const int64_t column : {0, 63, 64, 191}) {
+      IntProduct damaged = product;
+      int8_t& code = damaged.weight[static_cast<size_t>(33 * 192 + column)];
+      code = static_cast<int8_t>(code > 0 ? code - 1 : code + 1);
+      damaged.tokens[static_cast<size_t>(16 * damaged.stride + column)] = 100;
+      IntProduct sound = product;
+      sound.tokens = damaged.tokens;
+      EXPECT_NE(first_difference(run(sound, scalar_table(), {}), run(damaged, *table_, {})), "") << column;
+    }
+  }
+}
+
+/// Tokens that try every branch of the quantization.
+std::vector<float> draw_tokens(int64_t tokens, int64_t cols, int64_t stride, Rng& rng) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kSpecial[] = {
+      0.0f,    -0.0f,  1e-42f, -1e-30f,   0x1p-100f,  0x1.fffffep-101f,
+      3.4e38f, -3e38f, 127.0f, kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()};
+  std::vector<float> x(static_cast<size_t>(tokens * stride), 7777.0f);
+  for (int64_t t = 0; t < tokens; ++t) {
+    const uint64_t kind = rng.below(5);
+    const float fill = kSpecial[rng.below(std::size(kSpecial))];
+    for (int64_t c = 0; c < cols; ++c) {
+      float& value = x[static_cast<size_t>(t * stride + c)];
+      // Halves of a code where the largest magnitude is 127: ties.
+      value = kind == 0   ? fill
+              : kind == 1 ? static_cast<float>(rng.below(509)) * 0.5f - 127.0f
+                          : static_cast<float>(rng.normal());
+    }
+    if (kind == 1) x[static_cast<size_t>(t * stride)] = 127.0f;
+    if (kind == 2)
+      x[static_cast<size_t>(t * stride + static_cast<int64_t>(rng.below(static_cast<uint64_t>(cols))))] =
+          fill;
+  }
+  return x;
+}
+
+struct Quantized {
+  std::vector<int8_t> codes;
+  std::vector<float> scales;
+};
+
+Quantized quantize(const EncoderKernels& kernels, const std::vector<float>& x, int64_t tokens, int64_t cols,
+                   int64_t x_stride, int64_t stride) {
+  Quantized result{std::vector<int8_t>(static_cast<size_t>(tokens * stride), int8_t{99}),
+                   std::vector<float>(static_cast<size_t>(tokens))};
+  kernels.quantize_tokens(x.data(), x_stride, tokens, cols, result.codes.data(), stride,
+                          result.scales.data());
+  return result;
+}
+
+TEST_P(EncoderIntTable, QuantizedTokensAreThoseOfScalar) {
+  Rng rng(9);
+  for (int64_t cols = 1; cols < 200; ++cols) {
+    constexpr int64_t kTokens = 12;
+    const int64_t x_stride = cols + 3, stride = (cols + 63) / 64 * 64 + (cols % 2 ? 64 : 0);
+    const std::vector<float> x = draw_tokens(kTokens, cols, x_stride, rng);
+    const Quantized expected = quantize(scalar_table(), x, kTokens, cols, x_stride, stride);
+    const Quantized found = quantize(*table_, x, kTokens, cols, x_stride, stride);
+    ASSERT_EQ(expected.codes, found.codes) << cols;
+    ASSERT_EQ(first_difference(expected.scales, found.scales), "") << cols;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, EncoderIntTable, testing::Values("scalar", "avx2", "avx512vnni", "amx"),
+                         [](const auto& table) { return std::string(table.param); });
+
+/// Half a step of the code, and what the two quotients and the product may be off: 3 roundings of 2^-24 of a
+/// value that is at most 127 steps.
+TEST(EncoderInt, QuantizationErrsByHalfAStep) {
+  constexpr double kHalfStep = 0.5 + 127 * 3 * 0x1p-24;
+  Rng rng(10);
+  constexpr int64_t kTokens = 40, kCols = 77, kStride = 128;
+  const std::vector<float> x = draw_tokens(kTokens, kCols, kCols, rng);
+  const Quantized result = quantize(scalar_table(), x, kTokens, kCols, kCols, kStride);
+  for (int64_t t = 0; t < kTokens; ++t) {
+    double largest = 0.0;
+    bool finite = true;
+    for (int64_t c = 0; c < kCols; ++c) {
+      const double value = x[static_cast<size_t>(t * kCols + c)];
+      finite = finite && std::isfinite(value);
+      largest = std::max(largest, std::abs(value));
+    }
+    const double scale = result.scales[static_cast<size_t>(t)];
+    EXPECT_EQ(std::isnan(scale), !finite);
+    const bool zero = !finite || largest < 0x1p-100;
+    EXPECT_EQ(scale == 0.0, finite && zero);
+    bool reaches_the_end = false;
+    for (int64_t c = 0; c < kStride; ++c) {
+      const int code = result.codes[static_cast<size_t>(t * kStride + c)];
+      if (zero || c >= kCols) {
+        ASSERT_EQ(code, 0);
+        continue;
+      }
+      reaches_the_end = reaches_the_end || std::abs(code) == 127;
+      ASSERT_LE(std::abs(x[static_cast<size_t>(t * kCols + c)] / scale - code), kHalfStep);
+    }
+    EXPECT_EQ(reaches_the_end, !zero);
+  }
+}
+
+TEST(EncoderInt, PanelsTakeNoMoreThanTheirCodes) {
+  for (const EncoderKernels* table : available_encoder_kernels()) {
+    EXPECT_EQ(table->int8_panel_bytes(768, 3072), size_t{768 * 3072}) << table->isa;
+    EXPECT_EQ(table->int4_panel_bytes(768, 3072), size_t{768 * 3072 / 2}) << table->isa;
+  }
+}
+
+}  // namespace
+}  // namespace assay::test
