@@ -215,7 +215,7 @@ void read_wordpiece(const GgufMetadata& metadata, Pipeline& pipeline) {
   pipeline.pre_tokenizer = PreTokenizer(std::move(steps));
   pipeline.subword.emplace<LlamaWordPiece>(vocabulary, *special.unk);
   pipeline.decoder = make_decoder(ReplaceDecode{kMarker, " "}, FuseDecode{}, StripDecode{" ", 1, 0});
-  pipeline.post_processor = {{*special.bos}, {*separator}};
+  pipeline.post_processor = PostProcessor::bert(*special.bos, *separator);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "text/pipeline.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -29,6 +31,32 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions
   }
   if (options.add_special) post_processor.apply(ids);
   return ids;
+}
+
+Encoding Pipeline::encode_pair(std::string_view text, std::optional<std::string_view> pair,
+                               const PairOptions& options) const {
+  if (pair && post_processor.pair.empty())
+    throw Error({"this tokenizer cannot put two texts together",
+                 {},
+                 "a template for pairs",
+                 post_processor.pair_problem.empty() ? "none" : post_processor.pair_problem,
+                 "the model was not trained on pairs of texts"});
+  const EncodeOptions plain{.add_special = false, .parse_special = options.parse_special};
+  std::vector<TokenId> first = encode(text, plain);
+  std::vector<TokenId> second = pair ? encode(*pair, plain) : std::vector<TokenId>();
+  if (options.max_length > 0 || truncation.max_length) {
+    const int64_t limit = options.max_length > 0 ? options.max_length : *truncation.max_length;
+    const auto added_tokens = static_cast<int64_t>(post_processor.count_added(pair.has_value()));
+    if (limit < added_tokens)
+      throw Error({"the longest length allowed leaves no room for the special tokens",
+                   {},
+                   fmt::format("at least {}", added_tokens),
+                   std::to_string(limit),
+                   {}});
+    truncate_pair(first, pair ? &second : nullptr, static_cast<size_t>(limit - added_tokens),
+                  options.strategy.value_or(truncation.strategy), truncation.keeps_end);
+  }
+  return pair ? post_processor.join_pair(first, second) : post_processor.join_text(first);
 }
 
 void Pipeline::encode_segment(const Segment& segment, std::vector<TokenId>& ids) const {

@@ -13,6 +13,7 @@
 #include "text/pre_tokenizer.hpp"
 #include "text/score_merge.hpp"
 #include "text/tokenizer.hpp"
+#include "text/truncation.hpp"
 #include "text/unigram.hpp"
 #include "text/vocabulary.hpp"
 #include "text/wordpiece.hpp"
@@ -53,11 +54,14 @@ struct Pipeline {
   PreTokenizer pre_tokenizer;
   std::variant<std::monostate, Bpe, WordPiece, Unigram, ScoreMerge, LlamaWordPiece> subword;
   PostProcessor post_processor;
+  Truncation truncation;
   Decoder decoder;
   SpecialIds special;
   GgufFacts gguf;
 
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const;
+  Encoding encode_pair(std::string_view text, std::optional<std::string_view> pair,
+                       const PairOptions& options) const;
   std::string decode(std::span<const TokenId> ids, bool skip_special) const;
 
   /// The stored piece; nothing for a gap and out of range.

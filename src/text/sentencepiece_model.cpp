@@ -212,6 +212,7 @@ void set_special_tokens(const json& config, const std::string& where, Pipeline& 
   const auto bos = named("bos_token", "<s>"), eos = named("eos_token", "</s>");
   if (bos && bool_field(config, "add_bos_token", !t5, where)) pipeline.post_processor.prefix = {*bos};
   if (eos && bool_field(config, "add_eos_token", t5, where)) pipeline.post_processor.suffix = {*eos};
+  pipeline.post_processor.repeat_for_pair(t5 ? 0 : 1);
 }
 
 }  // namespace

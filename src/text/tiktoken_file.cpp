@@ -95,6 +95,7 @@ void load_tiktoken(std::string_view text, const json& config, const std::string&
   const std::string bos = config_token(config, "bos_token");
   if (const auto id = pipeline.find(bos.empty() ? "<|begin_of_text|>" : bos))
     pipeline.post_processor.prefix = {*id};
+  pipeline.post_processor.repeat_for_pair(1);
 }
 
 }  // namespace assay::text

@@ -31,6 +31,15 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   return model_->encode(text, options);
 }
 
+Encoding Tokenizer::encode_pair(std::string_view text, std::optional<std::string_view> pair,
+                                const PairOptions& options) const {
+  return model_->encode_pair(text, pair, options);
+}
+
+std::optional<int64_t> Tokenizer::truncation_length() const noexcept {
+  return model_->truncation.max_length;
+}
+
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
   return model_->decode(ids, skip_special);
 }

@@ -40,8 +40,10 @@ struct Encoding {
 enum class TruncationStrategy : uint8_t { kLongestFirst, kOnlyFirst, kOnlySecond };
 
 struct PairOptions {
-  int64_t max_length = 0;  ///< special tokens included; 0: what tokenizer.json's truncation says, else no limit
-  TruncationStrategy strategy = TruncationStrategy::kLongestFirst;
+  int64_t max_length =
+      0;  ///< special tokens included; 0: what tokenizer.json's truncation says, else no limit
+  /// Nothing: what tokenizer.json's truncation says, else longest first.
+  std::optional<TruncationStrategy> strategy{};
   bool parse_special = true;
 };
 
@@ -65,7 +67,7 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
   /// A text, or a pair of texts, with its special tokens and segment numbers, cut to `max_length` as Hugging
   /// Face's fast tokenizers do; never padded. Throws Error when max_length leaves no room for the special
-  /// tokens, or when the strategy cannot reach it.
+  /// tokens, when the strategy cannot reach it, or when the tokenizer has no template for pairs.
   Encoding encode_pair(std::string_view text, std::optional<std::string_view> pair,
                        const PairOptions& options = {}) const;
   /// tokenizer.json's own truncation length, if it names one.

@@ -87,6 +87,12 @@ void find_special_ids(const json& config, Pipeline& pipeline) {
   special.end = find_end_ids(pipeline, special.eos);
 }
 
+/// The token of tokenizer.json's "padding". Its other settings have no effect: batches are never padded.
+std::optional<TokenId> find_padding_id(const json& tokenizer, const Pipeline& pipeline) {
+  const json& token = field_or_null(field_or_null(tokenizer, "padding"), "pad_token");
+  return token.is_string() ? pipeline.find(token.get_ref<const std::string&>()) : std::nullopt;
+}
+
 void load_sentence_model(const fs::path& path, const json& config, Pipeline& pipeline) {
   const std::string bytes = read_text_file(path);
   if (looks_like_tiktoken(bytes))
@@ -139,6 +145,10 @@ void load_directory(const fs::path& directory, Pipeline& pipeline) {
   }
   add_missing_tokens(directory, config, pipeline);
   find_special_ids(config, pipeline);
+  // transformers lets this overrule the direction in tokenizer.json.
+  if (const std::string side = config_token(config, "truncation_side"); !side.empty())
+    pipeline.truncation.keeps_end = side == "left";
+  if (!pipeline.special.pad) pipeline.special.pad = find_padding_id(tokenizer, pipeline);
   pipeline.gguf.entries =
       derive_gguf_special_entries(tokenizer, config, read_if_present(directory / "config.json"), pipeline);
   if (field_or_null(config, "add_prefix_space").is_boolean())

@@ -175,6 +175,7 @@ void load_tokenizer_json(const json& root, const std::string& where, Pipeline& p
   pipeline.normalizer = Normalizer::from_json(field_or_null(root, "normalizer"), where);
   pipeline.pre_tokenizer = PreTokenizer::from_json(field_or_null(root, "pre_tokenizer"), where);
   pipeline.post_processor = PostProcessor::from_json(field_or_null(root, "post_processor"), where);
+  pipeline.truncation = Truncation::from_json(field_or_null(root, "truncation"), where);
   pipeline.decoder = Decoder::from_json(field_or_null(root, "decoder"), where);
   load_added_tokens(root, where + ": added_tokens", pipeline);
 }

@@ -122,8 +122,8 @@ void load_vocab_and_merges(const fs::path& directory, const json& config, Pipeli
                        {{"bos_token", end}, {"eos_token", end}, {"unk_token", end}, {"pad_token", ""}}, where,
                        pipeline);
   if (roberta)
-    pipeline.post_processor = {{require_token(pipeline, "<s>", where)},
-                               {require_token(pipeline, "</s>", where)}};
+    pipeline.post_processor =
+        PostProcessor::roberta(require_token(pipeline, "<s>", where), require_token(pipeline, "</s>", where));
   else if (bool_field(config, "add_bos_token", false, where))
     pipeline.post_processor.prefix = {require_token(pipeline, config_token(config, "bos_token"), where)};
 }
@@ -148,18 +148,22 @@ void load_vocab_text(const fs::path& path, const json& config, Pipeline& pipelin
   pipeline.normalizer = Normalizer::from_json(normalizer, where);
   pipeline.pre_tokenizer = PreTokenizer::from_json({{"type", "BertPreTokenizer"}}, where);
   pipeline.decoder = Decoder::from_json({{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}, where);
+  const bool mpnet = optional_string_field(config, "tokenizer_class", where).starts_with("MPNet");
+  const char* const cls = mpnet ? "<s>" : "[CLS]";
+  const char* const sep = mpnet ? "</s>" : "[SEP]";
   add_named_specials(config,
                      {{"unk_token", "[UNK]"},
-                      {"sep_token", "[SEP]"},
-                      {"pad_token", "[PAD]"},
-                      {"cls_token", "[CLS]"},
-                      {"mask_token", "[MASK]"}},
+                      {"sep_token", sep},
+                      {"pad_token", mpnet ? "<pad>" : "[PAD]"},
+                      {"cls_token", cls},
+                      {"mask_token", mpnet ? "<mask>" : "[MASK]"}},
                      where, pipeline);
   const auto named = [&](const char* key, const char* fallback) {
     const std::string content = config_token(config, key);
     return require_token(pipeline, content.empty() ? fallback : content, where);
   };
-  pipeline.post_processor = {{named("cls_token", "[CLS]")}, {named("sep_token", "[SEP]")}};
+  const TokenId first = named("cls_token", cls), last = named("sep_token", sep);
+  pipeline.post_processor = mpnet ? PostProcessor::roberta(first, last, 1) : PostProcessor::bert(first, last);
 }
 
 }  // namespace assay::text
