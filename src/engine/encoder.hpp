@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/thread_pool.hpp"
 #include "engine/compute.hpp"
 #include "models/model_file.hpp"
 #include "text/tokenizer.hpp"
@@ -27,7 +28,11 @@ class Encoder {
   const ModelConfig& config() const noexcept;
   Compute compute() const noexcept;
   int threads() const noexcept;
-  /// Bytes of weights held in memory, packed forms included.
+  /// The encoder's threads, for work between its calls.
+  ThreadPool& pool() noexcept;
+  /// Bytes of weights held in memory: the packed matrices, and the embedding tables, which stay in the mapped
+  /// file, at their stored size. Fast compute holds int8 weights at one byte each and int4 at half a byte;
+  /// every other format, and everything in exact compute, is held as f32.
   uint64_t resident_weight_bytes() const noexcept;
 
   /// Most tokens of one text.

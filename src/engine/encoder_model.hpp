@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/encoder.hpp"
+#include "engine/encoder_linear.hpp"
 #include "models/sentence_modules.hpp"
 
 namespace assay {
@@ -43,7 +44,9 @@ class EncoderModel {
 
   /// Called with the number of texts finished since the last call.
   using Advance = std::function<void(size_t)>;
-  /// One vector per text, in order. Pooling and normalization from the model's files unless overridden.
+  /// One vector per text, in order. Pooling and normalization from the model's files unless overridden. As in
+  /// sentence-transformers, the prompt stands before the text and white space around the whole is dropped.
+  /// Throws Error for an unknown prompt name, or a pooling that the Dense modules cannot take.
   std::vector<std::vector<float>> embed(std::span<const EncoderText> texts, const EmbedOptions& options = {},
                                         const Advance& advance = {});
   /// One row of logits per text, in order. Throws Error when the model has no sequence head.
@@ -52,17 +55,28 @@ class EncoderModel {
   std::vector<std::vector<float>> token_logits(std::span<const EncoderText> texts,
                                                const Advance& advance = {});
 
-  /// The ids a text becomes: tokenized, truncated to the model's length, special tokens added. An empty text
-  /// is its special tokens.
+  /// The ids a text becomes: tokenized, truncated to max_length(), special tokens added. An empty text is its
+  /// special tokens.
   Encoding tokenize(const EncoderText& text) const;
+  /// Most tokens of a text, special tokens included: sentence_bert_config.json's max_seq_length, else what
+  /// tokenizer.json's truncation says; never more than the model's positions.
+  int64_t max_length() const noexcept { return max_length_; }
   /// Length of a vector that embed() gives.
   int64_t embedding_dim(const EmbedOptions& options = {}) const;
 
  private:
+  PoolingModes pooling_of(const EmbedOptions& options) const;
+  std::string prompt_of(const EmbedOptions& options) const;
+  int64_t prompt_tokens(const std::string& prompt) const;
+  std::vector<Encoding> tokenize_all(std::span<const EncoderText> texts, const std::string* prompt);
+  void run_dense(std::vector<std::vector<float>>& vectors);
+
   std::unique_ptr<ModelFile> file_;  // stays in place: the encoder points into it
   std::unique_ptr<Tokenizer> tokenizer_;
   SentenceModules modules_;
   std::unique_ptr<Encoder> encoder_;
+  std::vector<PackedLinear> dense_;  ///< of modules_.dense
+  int64_t max_length_ = 0;
   double load_seconds_ = 0.0;
 };
 
