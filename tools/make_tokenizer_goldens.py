@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
 """Writes tests/golden/tokenizers: small tokenizers and what the `tokenizers` package makes of difficult text.
 
-    python tools/make_tokenizer_goldens.py
+    python tools/make_tokenizer_goldens.py [--only NAME,NAME] [--data FOLDER]
 
 Each case is a folder with cases.json and, except for the bundled model's own, the tokenizer.json it speaks of:
-{"tokenizer": path from the repository root, "tokenizers": version, "cases": [...], "decode": [...], "chat": [...]}.
+{"tokenizer": path from the repository root, "tokenizers": version, "cases": [...], "decode": [...], "pairs": [...], "chat": [...]}.
+With --data, a folder that holds tokenizers/bert-base-uncased and tokenizers/all-MiniLM-L6-v2, their pairs are
+written too; those tokenizers are not stored here.
 
 * cases:  text -> ids with the post-processor's special tokens, ids without; and both ways to decode the former.
 * decode: id lists that end in the middle of a character or mix special tokens into text -> both decodings.
+* pairs:  one text or two (a text of [part, n] is the part n times over), a longest length (null: what the
+          tokenizer's file says) and a strategy (null: likewise) -> ids and segments, or an error.
 * chat:   messages -> the rendered template and its ids (the bundled model only; rendered by transformers).
 """
 
+import argparse
+import functools
 import json
 import pathlib
 
@@ -61,6 +67,29 @@ CONVERSATIONS = [
     ],
 ]
 
+# What BERT's clean-up and WordPiece decide one by one: accents whole and in parts, the dotted I, sharp s, CJK of
+# extensions B and E (0x2B820 to 0x2B91F are not CJK to the library), joined emoji, Arabic marks, invisible
+# characters, the 100-character rule from both sides, a script without a piece, special tokens in the text.
+HARD_TEXTS = [
+    "", " ", "caf\u00e9", "cafe\u0301", "\u0130stanbul I\u0307", "Stra\u00dfe STRASSE \u1e9e",
+    "x\U00020000y\U0002a6dfz", "x\U0002b820y\U0002b920z\U0002ceafw", "\u4f60\u597d\u4e16\u754c \uf900\u3400",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467 ok \u2764\ufe0f", "\u0645\u064e\u0631\u0652\u062d\u064e\u0628\u064b\u0627",
+    "tab\tnbsp\u00a0thin\u2009line\u2028end\r\n", "zero\u200bwidth soft\u00adhyphen \ufeff", ["w", 100], ["w", 101],
+    ["\u00e9", 101], "\U00012000\U00012001 \u16a0\u16a2", "don't", "rock'n'roll -- it's $5.99!", "[MASK] of [SEP] it",
+    "<mask> of </s> it", "[mask] [CLS]", "null\u0000byte \ufffd", "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", ["x", 100000],
+    "UPPER lower MiXeD", "\u1e9b\u0323 \ufb01n", "\uac00\ub098\ub2e4",
+]
+SHORT, LONG = "Is it owned?", "The borrow checker rejects a program when two references could change the same value."
+LONGER = " ".join([LONG, "Lifetimes name how long a reference is valid.", LONG])
+PAIRS = [
+    (SHORT, LONG), (LONG, SHORT), (LONG, LONGER), (LONGER, LONG), (SHORT, SHORT), ("", LONG), (LONG, ""), ("", ""),
+    ("caf\u00e9 [SEP] don't", "\U00020000 </s> \u0130"),
+]
+# The library also keeps what it cuts off, every piece of one text with every piece of the other.
+LONG_PAIRS = [(["x", 100000], "after it"), ("before it", ["x", 100000]), (["ab ", 300], ["cd ", 200])]
+LENGTHS = [3, 4, 5, 6, 8, 9, 16, 17, 33]
+STRATEGIES = ["longest_first", "only_first", "only_second"]
+
 
 def decodings(tokenizer, ids):
     """Both ways to decode. Special ids are filtered here, which is what skip_special_tokens promises:
@@ -95,6 +124,53 @@ def decode_cases(tokenizer):
         yield {"ids": ids, **decodings(tokenizer, ids)}
 
 
+def spell(text):
+    return text if text is None or isinstance(text, str) else text[0] * text[1]
+
+
+def pair_case(tokenizer, first, second, length=None, strategy=None):
+    """Cut to `length`, from the side that the tokenizer's file says."""
+    state = tokenizer.truncation or {}
+    if length is not None:
+        tokenizer.enable_truncation(
+            length, strategy=strategy or state.get("strategy", "longest_first"),
+            direction=state.get("direction", "right")
+        )
+    case = {"first": first, "second": second, "max_length": length, "strategy": strategy}
+    try:
+        encoding = tokenizer.encode(spell(first), spell(second))
+        case |= {"ids": encoding.ids, "types": encoding.type_ids}
+    except Exception as error:  # the library raises nothing narrower
+        case["error"] = str(error)
+    if length is not None:
+        tokenizer.enable_truncation(**state) if state else tokenizer.no_truncation()
+    return case
+
+
+def pair_cases(tokenizer):
+    """The library wraps around where special tokens alone are too many, so lengths begin above that."""
+    tokenizer.no_padding()
+    for text in HARD_TEXTS:
+        yield pair_case(tokenizer, text, None, 160)
+        yield pair_case(tokenizer, text, "and so on", 160)
+    for first, second in PAIRS:
+        for length in LENGTHS:
+            if length >= tokenizer.num_special_tokens_to_add(True):
+                for strategy in STRATEGIES:
+                    yield pair_case(tokenizer, first, second, length, strategy)
+        if tokenizer.truncation:
+            yield pair_case(tokenizer, first, second)
+            yield pair_case(tokenizer, first, None)
+    for first, second in LONG_PAIRS:
+        yield pair_case(tokenizer, first, second, 160)
+    for strategy in STRATEGIES:
+        yield pair_case(tokenizer, LONG, None, 8, strategy)
+    tokenizer.encode_special_tokens = True
+    for text in ("[MASK] of [SEP] it", "<mask> of </s> it"):
+        yield pair_case(tokenizer, text, text, 160) | {"parse_special": False}
+    tokenizer.encode_special_tokens = False
+
+
 def chat_cases(folder):
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     for messages in CONVERSATIONS:
@@ -104,14 +180,7 @@ def chat_cases(folder):
             yield {"messages": messages, "add_generation_prompt": prompt, "text": text, "ids": ids}
 
 
-def write_case(name, tokenizer, path, chat=()):
-    document = {
-        "tokenizer": str(path.relative_to(ROOT)),
-        "tokenizers": tokenizers.__version__,
-        "cases": list(encode_cases(tokenizer)),
-        "decode": list(decode_cases(tokenizer)),
-        "chat": list(chat),
-    }
+def write_document(name, document):
     folder = OUTPUT / name
     folder.mkdir(parents=True, exist_ok=True)
     body = ",\n".join(
@@ -120,26 +189,62 @@ def write_case(name, tokenizer, path, chat=()):
         for key, value in document.items()
     )
     (folder / "cases.json").write_text("{\n" + body + "\n}\n", encoding="utf-8")
-    print(f"{name}: {len(document['cases'])} texts, {len(document['decode'])} id lists, "
-          f"vocab {tokenizer.get_vocab_size()}")
+    print(f"{name}: " + ", ".join(f"{len(v)} {k}" for k, v in document.items() if isinstance(v, list)))
+
+
+def write_case(name, tokenizer, path, chat=(), pairs=()):
+    document = {"tokenizer": str(path.relative_to(ROOT)), "tokenizers": tokenizers.__version__}
+    if pairs:
+        document["pairs"] = list(pairs)
+        tokenizer.no_truncation()
+    document |= {"cases": list(encode_cases(tokenizer)), "decode": list(decode_cases(tokenizer)), "chat": list(chat)}
+    write_document(name, document)
+
+
+def write_pairs_of_data(data):
+    """Tokenizers of published models, which stay outside of the repository."""
+    for name in ("bert-base-uncased", "all-MiniLM-L6-v2"):
+        path = pathlib.Path("tokenizers") / name / "tokenizer.json"
+        tokenizer = tokenizers.Tokenizer.from_file(str(data / path))
+        write_document(f"pairs-{name}", {
+            "data": str(path.parent), "tokenizers": tokenizers.__version__, "pairs": list(pair_cases(tokenizer))
+        })
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", type=lambda text: text.split(","), help="names to write, instead of all")
+    parser.add_argument("--data", type=pathlib.Path)
+    arguments = parser.parse_args()
+
+    def wanted(name):
+        return not arguments.only or name in arguments.only
+
     lines = (MODEL / "heldout.txt").read_text(encoding="utf-8").splitlines(keepends=True)
     small = {
-        "gpt2-style": tiny_tokenizers.gpt2_style(lines, VOCAB_SIZE),
-        "llama3-style": tiny_tokenizers.llama3_style(lines, VOCAB_SIZE),
-        "llama2-prepend": tiny_tokenizers.llama2_style(lines, VOCAB_SIZE),
-        "llama2-normalized-special": tiny_tokenizers.llama2_style(lines, VOCAB_SIZE, normalized_special=True),
-        "llama2-metaspace": tiny_tokenizers.llama2_style(lines, VOCAB_SIZE, metaspace=True),
+        "gpt2-style": tiny_tokenizers.gpt2_style,
+        "llama3-style": tiny_tokenizers.llama3_style,
+        "llama2-prepend": tiny_tokenizers.llama2_style,
+        "llama2-normalized-special": functools.partial(tiny_tokenizers.llama2_style, normalized_special=True),
+        "llama2-metaspace": functools.partial(tiny_tokenizers.llama2_style, metaspace=True),
+        "bert-style": tiny_tokenizers.bert_style,
+        "roberta-style": tiny_tokenizers.roberta_style,
+        "xlmr-style": tiny_tokenizers.xlmr_style,
     }
-    for name, tokenizer in small.items():
+    for name, make in small.items():
+        if not wanted(name):
+            continue
         path = OUTPUT / name / "tokenizer.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        tokenizer.save(str(path), pretty=False)
-        write_case(name, tokenizers.Tokenizer.from_file(str(path)), path)
-    path = MODEL / "tokenizer.json"
-    write_case("rust-prose-14M", tokenizers.Tokenizer.from_file(str(path)), path, chat_cases(MODEL))
+        make(lines, VOCAB_SIZE).save(str(path), pretty=False)
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        pairs = pair_cases(tokenizer) if name in ("bert-style", "roberta-style", "xlmr-style") else ()
+        write_case(name, tokenizer, path, pairs=pairs)
+    if wanted("rust-prose-14M"):
+        path = MODEL / "tokenizer.json"
+        write_case("rust-prose-14M", tokenizers.Tokenizer.from_file(str(path)), path, chat_cases(MODEL))
+    if arguments.data:
+        write_pairs_of_data(arguments.data)
 
 
 if __name__ == "__main__":

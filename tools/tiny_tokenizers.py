@@ -1,4 +1,4 @@
-"""Small tokenizers of the kinds that decoders use, trained on the demo model's held-out text."""
+"""Small tokenizers of the kinds that decoders and encoders use, trained on the demo model's held-out text."""
 
 import json
 
@@ -97,4 +97,69 @@ def llama2_style(lines, vocab_size, metaspace=False, normalized_special=False):
         decoders.Fuse(),
         decoders.Strip(" ", 1, 0),
     ])
+    return tokenizer
+
+
+def bert_style(lines, vocab_size):
+    """Lower-cased WordPiece with [CLS] A [SEP] B [SEP], as BERT's files; it names its own longest length."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(text, tokenizer.token_to_id(text)) for text in ("[CLS]", "[SEP]")],
+    )
+    tokenizer.enable_truncation(24)
+    tokenizer.enable_padding(pad_to_multiple_of=8)
+    return tokenizer
+
+
+def roberta_style(lines, vocab_size):
+    """Byte-level BPE with <s> A </s></s> B </s>, all in segment 0; what is too long loses its beginning."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.add_special_tokens([tokenizers.AddedToken("<mask>", lstrip=True, normalized=False, special=True)])
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("</s>", tokenizer.token_to_id("</s>")), ("<s>", tokenizer.token_to_id("<s>")), add_prefix_space=False
+    )
+    tokenizer.enable_truncation(40, direction="left")
+    return tokenizer
+
+
+def xlmr_style(lines, vocab_size):
+    """Unigram over words with their space attached and <s> A </s> </s> B </s>, as XLM-R's files."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer = tokenizers.Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.NFKC(),
+        normalizers.Replace(tokenizers.Regex(" {2,}"), " "),
+    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.WhitespaceSplit(),
+        pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always"),
+    ])
+    tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.add_special_tokens([tokenizers.AddedToken("<mask>", lstrip=True, normalized=False, special=True)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[(text, tokenizer.token_to_id(text)) for text in ("<s>", "</s>")],
+    )
+    tokenizer.enable_truncation(32, strategy="only_first")
     return tokenizer

@@ -40,7 +40,7 @@ Tally check(const Tokenizer& tokenizer, const json& golden) {
     Ids whole = entry.at("ids").get<Ids>();
     // The one deliberate difference: a text that brings its own BOS gets no second one.
     if (whole.size() >= 2 && tokenizer.bos_id() && whole[0] == tokenizer.bos_id() && whole[1] == whole[0] &&
-        plain.size() + 1 == whole.size())
+        plain.size() < whole.size())
       whole.erase(whole.begin());
     tally.add(encode_plain(tokenizer, text) == plain, "plain " + entry.dump());
     tally.add(tokenizer.encode(text) == whole, "whole " + entry.dump());
@@ -48,6 +48,19 @@ Tally check(const Tokenizer& tokenizer, const json& golden) {
   }
   for (const json& entry : golden.at("decode")) check_decoding(tokenizer, entry, "ids", tally);
   return tally;
+}
+
+/// Takes something from the tokenizer without which the cases come out differently.
+void damage(json& tokenizer) {
+  json& model = tokenizer["model"];
+  if (model.contains("merges")) {
+    model["merges"].erase(model["merges"].begin(), model["merges"].begin() + 20);
+  } else if (model["vocab"].is_array()) {
+    for (json& entry : model["vocab"])
+      if (entry[0].get<std::string>().size() > 1) entry[1] = -100.0;
+  } else {
+    tokenizer["normalizer"]["lowercase"] = false;
+  }
 }
 
 class OwnGolden : public testing::TestWithParam<const char*> {};
@@ -60,16 +73,15 @@ TEST_P(OwnGolden, EqualsHuggingFace) {
   EXPECT_EQ(tally.wrong, 0) << tally.notes;
   EXPECT_GT(tally.checked, 100);
 
-  // Without its first merges the tokenizer must fail.
   json damaged = json::parse(read_file(source));
-  json& merges = damaged["model"]["merges"];
-  merges.erase(merges.begin(), merges.begin() + 20);
+  damage(damaged);
   EXPECT_GT(check(load_json(damaged), golden).wrong, 0) << "a damaged tokenizer passes";
 }
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, OwnGolden,
-                         testing::Values("gpt2-style", "llama2-metaspace", "llama2-normalized-special",
-                                         "llama2-prepend", "llama3-style", "rust-prose-14M"),
+                         testing::Values("bert-style", "gpt2-style", "llama2-metaspace",
+                                         "llama2-normalized-special", "llama2-prepend", "llama3-style",
+                                         "roberta-style", "rust-prose-14M", "xlmr-style"),
                          [](const auto& golden) {
                            std::string name;
                            for (const char* c = golden.param; *c != 0; ++c) name += *c == '-' ? '_' : *c;
