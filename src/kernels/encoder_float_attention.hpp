@@ -69,53 +69,72 @@ struct FloatAttention {
         });
   }
 
+  /// In four chains; the order does not matter to a maximum.
   static float largest_score(VisibleKeys keys, const float* scores) noexcept {
     const float lowest = -__builtin_inff();
-    V largest = Isa::splat(lowest);
-    for_blocks(
-        keys,
-        [&](int64_t j, int64_t first, int64_t last) __attribute__((always_inline)) {
-          largest = Isa::maximum(Isa::load_between(scores + j, first, last, lowest), largest);
-        },
-        [&](int64_t j)
-            __attribute__((always_inline)) { largest = Isa::maximum(Isa::load(scores + j), largest); });
-    return Isa::largest(largest);
+    V largest[4];
+    for (V& lanes : largest) lanes = Isa::splat(lowest);
+    int64_t j = (keys.begin + 15) / 16 * 16;
+    for (; j + 64 <= keys.end; j += 64)
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) largest[i] = Isa::maximum(Isa::load(scores + j + 16 * i), largest[i]);
+    const auto edge = [&](int64_t block, int64_t first, int64_t last) __attribute__((always_inline)) {
+      largest[0] = Isa::maximum(Isa::load_between(scores + block, first, last, lowest), largest[0]);
+    };
+    const auto whole = [&](int64_t block) __attribute__((always_inline)) {
+      largest[0] = Isa::maximum(Isa::load(scores + block), largest[0]);
+    };
+    if (keys.begin % 16 != 0)
+      for_blocks({keys.begin, keys.end < j ? keys.end : keys.begin / 16 * 16 + 16}, edge, whole);
+    if (j < keys.end) for_blocks({j, keys.end}, edge, whole);
+    for (int i = 1; i < 4; ++i) largest[0] = Isa::maximum(largest[i], largest[0]);
+    return Isa::largest(largest[0]);
   }
 
-  /// exp(fma(scores, scale, shift)), zero for the keys of the blocks that are not visible; the sum of these.
-  static float exponentials(VisibleKeys keys, float scale, float shift, float* scores) noexcept {
-    const V factor = Isa::splat(scale), offset = Isa::splat(shift);
+  /// exp((scores - largest) * scale), zero for the keys of the blocks that are not visible; the sum of these.
+  [[gnu::always_inline]] static inline float exponentials(VisibleKeys keys, float scale, float largest,
+                                                          float* scores) noexcept {
+    const V factor = Isa::splat(scale), offset = Isa::splat(largest);
     V sums = Isa::splat(0.0f);
+    const auto power = [&](int64_t j) __attribute__((always_inline)) {
+      return Isa::exp_low(Isa::multiply(Isa::subtract(Isa::load(scores + j), offset), factor));
+    };
     for_blocks(
         keys,
         [&](int64_t j, int64_t first, int64_t last) __attribute__((always_inline)) {
-          const V power = Isa::exp(Isa::multiply_add(Isa::load(scores + j), factor, offset));
-          const V visible = Isa::keep_between(power, first, last);
+          const V visible = Isa::keep_between(power(j), first, last);
           Isa::store(scores + j, visible);
           sums = Isa::add(sums, visible);
         },
         [&](int64_t j) __attribute__((always_inline)) {
-          const V power = Isa::exp(Isa::multiply_add(Isa::load(scores + j), factor, offset));
-          Isa::store(scores + j, power);
-          sums = Isa::add(sums, power);
+          const V powers = power(j);
+          Isa::store(scores + j, powers);
+          sums = Isa::add(sums, powers);
         });
     return Isa::reduce(sums);
   }
 
-  /// One query's weights, zero for the keys of [all.begin, all.end) that it does not see; 1 / their sum.
-  static float soften(const AttentionJob& job, int64_t query, VisibleKeys all, float* scores) noexcept {
-    const VisibleKeys keys = visible_keys(query, job.length, job.window);
-    float scale = job.scale;
-    if (job.relative != nullptr) {
-      add_relative(keys, scale, job.relative + job.length - 1 - query, scores);
-      scale = 1.0f;  // fma(s, 1, -m) is s - m
+  /// The weights of some queries, zero for the keys of [all.begin, all.end) that one does not see; 1 / their
+  /// sums.
+  static void soften(const AttentionJob& job, int64_t query, int64_t queries, VisibleKeys all, float* scores,
+                     int64_t scores_stride, float* inverse) noexcept {
+    float largest[kQueryTile];
+    for (int64_t t = 0; t < queries; ++t) {
+      const VisibleKeys keys = visible_keys(query + t, job.length, job.window);
+      float* row = scores + t * scores_stride;
+      if (job.relative != nullptr)
+        add_relative(keys, job.scale, job.relative + job.length - 1 - query - t, row);
+      largest[t] = largest_score(keys, row);
     }
-    const float largest = largest_score(keys, scores);
-    const float sum = exponentials(keys, scale, -(largest * scale), scores);
     const V zero = Isa::splat(0.0f);
-    for (int64_t j = all.begin / 16 * 16; j + 16 <= keys.begin; j += 16) Isa::store(scores + j, zero);
-    for (int64_t j = (keys.end + 15) / 16 * 16; j < all.end; j += 16) Isa::store(scores + j, zero);
-    return 1.0f / sum;
+    const float scale = job.relative != nullptr ? 1.0f : job.scale;
+    for (int64_t t = 0; t < queries; ++t) {
+      const VisibleKeys keys = visible_keys(query + t, job.length, job.window);
+      float* row = scores + t * scores_stride;
+      inverse[t] = 1.0f / exponentials(keys, scale, largest[t], row);
+      for (int64_t j = all.begin / 16 * 16; j + 16 <= keys.begin; j += 16) Isa::store(row + j, zero);
+      for (int64_t j = (keys.end + 15) / 16 * 16; j < all.end; j += 16) Isa::store(row + j, zero);
+    }
   }
 
   /// out = (weights v) * inverse for some queries; `scores` starts at the first key that any of them sees.
@@ -152,8 +171,7 @@ struct FloatAttention {
         Tiles::panel_product(job.q + query * job.stride, job.stride, queries, keys + j * job.head_dim,
                              job.head_dim, scores + j, layout.scores_stride);
       float inverse[kQueryTile];
-      for (int64_t t = 0; t < queries; ++t)
-        inverse[t] = soften(job, query + t, all, scores + t * layout.scores_stride);
+      soften(job, query, queries, all, scores, layout.scores_stride, inverse);
       weigh(job, scores + begin, layout.scores_stride, queries, all.end - begin, values + 32 * begin,
             32 * count, inverse, job.out + query * job.out_stride);
     });

@@ -15,7 +15,7 @@ namespace assay {
 /// grow in the order of the elements and are added as in kernels.hpp: l + 8, l + 4, l + 2, l + 1.
 ///
 /// attend: s[j] = q · k[j] by one chain of fma over the head's columns, from 0. Without relative biases
-///     p[j] = exp(fma(s[j], scale, -(max s * scale))), with them
+///     p[j] = exp((s[j] - max s) * scale), with them
 ///     p[j] = exp(fma(s[j], scale, relative[j]) - max of these);
 /// out = (Σ_j fma(p[j], v[j], …) in the order of j, from 0) * (1 / Σ p). scale is positive. Where v is not
 /// finite, queries whose window ends close before that key may be NaN as well.

@@ -4,10 +4,10 @@
 // The float kernels over registers of 16 lanes. Isa is a struct of an instruction set, local to its file (so
 // that everything here is local too): the type V of 16 floats, kVectors of which stand side by side in an
 // outer product of kTokens tokens, and static functions
-//   splat, add, subtract, multiply, multiply_add, maximum (the second operand where the first is NaN), exp,
-//   load, store, load_first and store_first (n < 16 lanes; the others padded, left alone),
-//   load_between (lanes [first, last), the others padded; reads no others), keep_between (zero elsewhere),
-//   reduce (the sum of the lanes in their order), largest, inverse_root, activate,
+//   splat, add, subtract, multiply, multiply_add, maximum (the second operand where the first is NaN),
+//   exp_low (exp below kExpHighest), load, store, load_first and store_first (n < 16 lanes; the others
+//   padded, left alone), load_between (lanes [first, last), the others padded; reads no others), keep_between
+//   (zero elsewhere), reduce (the sum of the lanes in their order), largest, inverse_root, activate,
 //   transpose (16 rows of 16 floats to 16 columns).
 
 namespace assay {
@@ -22,14 +22,21 @@ template <class Body>
   }
 }
 
+/// Weights to be had soon: `step` floats on at every step of a product.
+struct Later {
+  const float* at;
+  int64_t step;
+};
+
 template <class Isa>
 struct FloatTiles {
   using V = typename Isa::V;
   static constexpr int kWidth = 16 * Isa::kVectors;
 
-  /// out[t][c] = Σ_k x[t][k] w[k][c], one chain of fma each, for kCount tokens and kWidth columns.
-  template <int kCount>
-  static void outer(const float* x, int64_t x_stride, const float* w, int64_t n, float* out,
+  /// out[t][c] = Σ_k x[t][k] w[k][c], one chain of fma each, for kCount tokens and kWidth columns. On the way
+  /// it asks for the lines that `later` names.
+  template <int kCount, bool kPrefetches>
+  static void outer(const float* x, int64_t x_stride, const float* w, int64_t n, Later later, float* out,
                     int64_t out_stride) noexcept {
     V acc[kCount][Isa::kVectors];
 #pragma GCC unroll 16
@@ -37,6 +44,11 @@ struct FloatTiles {
 #pragma GCC unroll 2
       for (int v = 0; v < Isa::kVectors; ++v) acc[t][v] = Isa::splat(0.0f);
     for (int64_t k = 0; k < n; ++k, w += kPanelRows) {
+      if constexpr (kPrefetches) {
+        __builtin_prefetch(later.at, 0, 2);
+        if constexpr (Isa::kVectors == 2) __builtin_prefetch(later.at + 16, 0, 2);
+        later.at += later.step;
+      }
       V weight[Isa::kVectors];
 #pragma GCC unroll 2
       for (int v = 0; v < Isa::kVectors; ++v) weight[v] = Isa::load(w + 16 * v);
@@ -53,24 +65,27 @@ struct FloatTiles {
       for (int v = 0; v < Isa::kVectors; ++v) Isa::store(out + t * out_stride + 16 * v, acc[t][v]);
   }
 
-  using Outer = void (*)(const float*, int64_t, const float*, int64_t, float*, int64_t) noexcept;
+  using Outer = void (*)(const float*, int64_t, const float*, int64_t, Later, float*, int64_t) noexcept;
+  template <bool kPrefetches>
   static Outer outer_of(int64_t count) noexcept {
     static constexpr Outer kAll[12] = {
-        outer<1>, outer<2>, outer<3>, outer<4>,  outer<5>,  outer<6>,
-        outer<7>, outer<8>, outer<9>, outer<10>, outer<11>, outer<12>,
+        outer<1, kPrefetches>, outer<2, kPrefetches>,  outer<3, kPrefetches>,  outer<4, kPrefetches>,
+        outer<5, kPrefetches>, outer<6, kPrefetches>,  outer<7, kPrefetches>,  outer<8, kPrefetches>,
+        outer<9, kPrefetches>, outer<10, kPrefetches>, outer<11, kPrefetches>, outer<12, kPrefetches>,
     };
     return kAll[count - 1];
   }
 
   /// The same for up to kQueryTile tokens and a whole panel, w being [n, kPanelRows].
+  template <bool kPrefetches = false>
   static void panel_product(const float* x, int64_t x_stride, int64_t tokens, const float* w, int64_t n,
-                            float* out, int64_t out_stride) noexcept {
+                            float* out, int64_t out_stride, Later later = {nullptr, 0}) noexcept {
     for_pieces(
         tokens, Isa::kTokens, [&](int64_t begin, int64_t count) __attribute__((always_inline)) {
-          const Outer product = outer_of(count);
+          const Outer product = outer_of<kPrefetches>(count);
           for (int64_t column = 0; column < kPanelRows; column += kWidth)
-            product(x + begin * x_stride, x_stride, w + column, n, out + begin * out_stride + column,
-                    out_stride);
+            product(x + begin * x_stride, x_stride, w + column, n, {later.at + column, later.step},
+                    out + begin * out_stride + column, out_stride);
         });
   }
 
@@ -119,9 +134,15 @@ struct FloatTiles {
     for_pieces(range.token_end - range.token_begin, token_block(cols), [&](int64_t first, int64_t block) {
       for (int64_t row = range.row_begin; row < row_end; row += kPanelRows) {
         const int64_t count = row_end - row < kPanelRows ? row_end - row : kPanelRows;
+        const int64_t next = row + kPanelRows < row_end ? row + kPanelRows : range.row_begin;
+        // Every tile asks for its share of the next panel.
+        const int64_t tiles = (block + kQueryTile - 1) / kQueryTile;
+        Later later = {weight + next * cols, (kPanelRows + tiles - 1) / tiles};
         for_pieces(block, kQueryTile, [&](int64_t begin, int64_t tokens) {
           const int64_t token = range.token_begin + first + begin;
-          panel_product(x + token * x_stride, x_stride, tokens, weight + row * cols, cols, tile, kPanelRows);
+          panel_product<true>(x + token * x_stride, x_stride, tokens, weight + row * cols, cols, tile,
+                              kPanelRows, later);
+          later.at += cols * kPanelRows / tiles;
           for (int64_t t = 0; t < tokens; ++t)
             finish(tile + t * kPanelRows, epilogue, token + t, row, count,
                    out + (token + t) * out_stride + row);

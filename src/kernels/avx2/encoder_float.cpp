@@ -20,7 +20,7 @@ struct FloatIsa {
   ASSAY_INLINE static V maximum(V a, V b) {
     return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
   }
-  ASSAY_INLINE static V exp(V x) { return exp_approximate(x); }
+  ASSAY_INLINE static V exp_low(V x) { return {exp_of_low(x.low), exp_of_low(x.high)}; }
   ASSAY_INLINE static V activate(Activation activation, V x) { return activate_lanes(activation, x); }
 
   ASSAY_INLINE static V load(const float* x) { return avx2::load(x); }

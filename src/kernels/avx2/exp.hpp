@@ -8,10 +8,9 @@ ASSAY_INLINE __m256 power_of_two(__m256i exponent) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(exponent, _mm256_set1_epi32(127)), 23));
 }
 
-/// See isa.hpp for the recipe.
-ASSAY_INLINE __m256 exp_approximate(__m256 x) {
+/// exp_approximate of what is below kExpHighest.
+ASSAY_INLINE __m256 exp_of_low(__m256 x) {
   x = _mm256_max_ps(_mm256_set1_ps(kExpLowest), x);
-  x = _mm256_min_ps(_mm256_set1_ps(kExpHighest), x);
   const __m256 magic = _mm256_set1_ps(kRoundMagic);
   const __m256 shifted = _mm256_fmadd_ps(x, _mm256_set1_ps(kLog2E), magic);
   const __m256 n = _mm256_sub_ps(shifted, magic);
@@ -26,6 +25,10 @@ ASSAY_INLINE __m256 exp_approximate(__m256 x) {
   return _mm256_mul_ps(_mm256_mul_ps(p, power_of_two(half)), power_of_two(_mm256_sub_epi32(exponent, half)));
 }
 
+/// See isa.hpp for the recipe.
+ASSAY_INLINE __m256 exp_approximate(__m256 x) {
+  return exp_of_low(_mm256_min_ps(_mm256_set1_ps(kExpHighest), x));
+}
 ASSAY_INLINE Lanes exp_approximate(Lanes x) {
   return {exp_approximate(x.low), exp_approximate(x.high)};
 }

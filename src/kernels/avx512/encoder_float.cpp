@@ -21,7 +21,7 @@ struct FloatIsa {
   ASSAY_INLINE static V multiply(V a, V b) { return _mm512_mul_ps(a, b); }
   ASSAY_INLINE static V multiply_add(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
   ASSAY_INLINE static V maximum(V a, V b) { return _mm512_max_ps(a, b); }
-  ASSAY_INLINE static V exp(V x) { return exp_approximate(x); }
+  ASSAY_INLINE static V exp_low(V x) { return exp_of_low(x); }
   ASSAY_INLINE static V activate(Activation activation, V x) { return activate_lanes(activation, x); }
 
   ASSAY_INLINE static V load(const float* x) { return _mm512_loadu_ps(x); }

@@ -63,11 +63,10 @@ float soften(const AttentionJob& job, int64_t query, VisibleKeys keys, float* sc
     if (relative != nullptr) scores[j] = std::fma(scores[j], job.scale, relative[j]);
     largest = scores[j] > largest ? scores[j] : largest;
   }
-  const float shift = -(largest * job.scale);
+  const float scale = relative != nullptr ? 1.0f : job.scale;
   float sums[kLanes] = {};
   for (int64_t j = keys.begin; j < keys.end; ++j) {
-    scores[j] =
-        exp_approximate(relative != nullptr ? scores[j] - largest : std::fma(scores[j], job.scale, shift));
+    scores[j] = exp_approximate((scores[j] - largest) * scale);
     sums[j % kLanes] += scores[j];
   }
   return reduce_lanes(sums);
