@@ -3,14 +3,17 @@
 #include <memory>
 #include <optional>
 
+#include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/memory.hpp"
 #include "base/thread_pool.hpp"
+#include "cli/bench_encoder.hpp"
 #include "cli/options.hpp"
 #include "cli/subprocess.hpp"
 #include "cli/terminal_progress.hpp"
 #include "cli/verb.hpp"
 #include "eval/speed.hpp"
+#include "kernels/encoder_kernels.hpp"
 #include "kernels/kernels.hpp"
 #include "report/table.hpp"
 
@@ -24,6 +27,8 @@ struct Options {
   bool json = false;
   RunOptions run;
   SpeedOptions speed;
+  bool encoder = false;
+  EncoderBenchOptions encoder_bench;
 };
 
 /// The format most of the weights are in: "Q4_K", "mlx-4bit-g64".
@@ -137,6 +142,44 @@ int run_bench(const Options& options) {
   return 0;
 }
 
+/// Every encoder in this process: their times are what counts, and peak memory is the largest so far.
+int run_encoder_bench(const Options& options) {
+  EncoderBenchOptions bench = options.encoder_bench;
+  bench.repeats = options.speed.repeats;
+  bench.warmup = options.speed.warmup;
+  if (!bench.vectors.empty() && (bench.ids.empty() || options.paths.size() != 1))
+    throw UsageError("--vectors needs --ids and one model");
+  const int threads = options.run.threads > 0 ? options.run.threads : count_physical_cores();
+  Json document = {
+      {"machine", {{"cpu", processor_name()}, {"isa", encoder_kernels().isa}, {"threads", threads}}},
+      {"compute", options.run.compute},
+      {"runs", Json::array()}};
+  for (const std::string& path : options.paths)
+    for (Json& run : measure_encoder(path, options.run.engine(), bench))
+      document["runs"].push_back(std::move(run));
+  if (options.json) {
+    print_json(document);
+  } else {
+    print_encoder_runs(document);
+  }
+  return 0;
+}
+
+/// The counts of a decoder and the files of an encoder do not go together.
+void declare_encoder_options(CLI::App& command, Options& options) {
+  CLI::Option* encoder =
+      command.add_flag("--encoder", options.encoder, "time encoders: token ids to pooled vectors");
+  command
+      .add_option("--ids", options.encoder_bench.ids,
+                  "JSON Lines, each line one batch: a list of lists of token ids (default: random ids in the "
+                  "shapes 1x16, 32x128 and a mix of lengths)")
+      ->needs(encoder);
+  command
+      .add_option("--vectors", options.encoder_bench.vectors,
+                  "write the vectors of --ids: little-endian f32, [texts, dim]")
+      ->needs(encoder);
+}
+
 }  // namespace
 
 RunVerb declare_bench(CLI::App& command) {
@@ -150,11 +193,13 @@ RunVerb declare_bench(CLI::App& command) {
   command.add_option("--warmup", options->speed.warmup, "runs before them that are not counted (default 1)")
       ->check(CLI::Range(1, 100));
   command.add_flag("--json", options->json, "print one JSON document");
+  declare_encoder_options(command, *options);
   options->run.declare(command);
   add_examples(command,
                "  assay bench out/mlx-4bit out/model-Q4_K_M.gguf\n"
-               "  assay bench model.gguf --prefill 512 --decode 128 --repeats 9 --threads 2 --json");
-  return [options] { return run_bench(*options); };
+               "  assay bench model.gguf --prefill 512 --decode 128 --repeats 9 --threads 2 --json\n"
+               "  assay bench out/int8 --encoder");
+  return [options] { return options->encoder ? run_encoder_bench(*options) : run_bench(*options); };
 }
 
 }  // namespace assay
