@@ -59,16 +59,36 @@ struct TilesInUse {
   ~TilesInUse() { _tile_release(); }
 };
 
+/// Sums of a block of tokens and a panel, on their way to the output. They go there while the tiles multiply
+/// the next block: converting and storing them takes as long as the multiplications of some 400 columns.
+struct PendingSums {
+  alignas(64) int32_t sums[kBlockTokens][kPanelRows];
+  const HalfPanel* halves = nullptr;  ///< [2]
+  int64_t token = 0;                  ///< of sums[0]
+  int64_t next = 0, count = 0;        ///< tokens that are done, and all of them
+
+  /// Up to `tokens` more.
+  __attribute__((noinline)) void finish(const Destination& to, int64_t tokens) noexcept {
+    const int64_t end = next + tokens < count ? next + tokens : count;
+    for (; next < end; ++next)
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h)
+        finish_int8(to, halves[h], token + next, load512(sums[next] + h * kHalfRows));
+  }
+};
+
 struct Int8Product {
   const Int8Tokens& x;
   Destination to;
   int64_t steps;
+  PendingSums* pending;  ///< [2], taking turns
 
-  /// The sums of a block of tokens (kTall: more than 16) and one panel.
+  /// Multiplies a block of tokens (kTall: more than 16) with one panel into `sums` and finishes `before`.
   template <bool kTall>
-  ASSAY_INLINE void sum(const int8_t* codes, Bytes panel, int32_t (&sums)[kBlockTokens][kPanelRows]) const {
+  ASSAY_INLINE void sum(const int8_t* codes, Bytes panel, int32_t (&sums)[kBlockTokens][kPanelRows],
+                        PendingSums& before) const {
     constexpr int64_t kSumsStride = kPanelRows * sizeof(int32_t);
-    const int64_t stride = x.stride;
+    const int64_t stride = x.stride, share = (before.count + steps - 1) / steps;
     _tile_zero(0);
     _tile_zero(1);
     if constexpr (kTall) {
@@ -86,6 +106,7 @@ struct Int8Product {
         _tile_dpbssd(2, 5, 6);
         _tile_dpbssd(3, 5, 7);
       }
+      before.finish(to, share);
     }
     _tile_stored(0, sums[0], kSumsStride);
     _tile_stored(1, sums[0] + kHalfRows, kSumsStride);
@@ -95,15 +116,18 @@ struct Int8Product {
     }
   }
 
-  void run(Bytes panel, const HalfPanel (&halves)[2], int64_t token, int64_t count) const noexcept {
-    alignas(64) int32_t sums[kBlockTokens][kPanelRows];
+  /// `turn` counts the calls; halves stay where they are until the next but one.
+  void run(Bytes panel, const HalfPanel* halves, int64_t token, int64_t count, int64_t turn) const noexcept {
+    PendingSums &before = pending[(turn + 1) % 2], &after = pending[turn % 2];
     const int8_t* codes = x.codes + token * x.stride;
     if (count > kTileRows)
-      sum<true>(codes, panel, sums);
+      sum<true>(codes, panel, after.sums, before);
     else
-      sum<false>(codes, panel, sums);
-    for (int64_t t = 0; t < count; ++t)
-      for (int h = 0; h < 2; ++h) finish_int8(to, halves[h], token + t, load512(sums[t] + h * kHalfRows));
+      sum<false>(codes, panel, after.sums, before);
+    after.halves = halves;
+    after.token = token;
+    after.next = 0;
+    after.count = count;
   }
 };
 
@@ -117,15 +141,22 @@ void multiply_int8(const std::byte* panels, const float* scales, int64_t /*rows*
                    const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
                    int64_t out_stride) {
   const TilesInUse tiles;
-  const Int8Product product{x, {x.scales, epilogue, out, out_stride}, (cols + kStepCols - 1) / kStepCols};
+  PendingSums pending[2];
+  const Int8Product product{
+      x, {x.scales, epilogue, out, out_stride}, (cols + kStepCols - 1) / kStepCols, pending};
+  HalfPanel halves[2][2] = {};
+  int64_t turn = 0;
   const auto run = [&](int64_t begin, int64_t end, int64_t block) {
     shape_tiles(block, kStepCols);
     for (int64_t row = range.row_begin; row < range.row_end; row += kPanelRows) {
-      const HalfPanel halves[2] = {{scales, epilogue, row, range.row_end},
-                                   {scales, epilogue, row + kHalfRows, range.row_end}};
+      HalfPanel* of_panel = halves[row / kPanelRows % 2];
+      for (const int h : {0, 1})
+        of_panel[h] = HalfPanel(scales, epilogue, row + h * kHalfRows, range.row_end);
       const Bytes panel = reinterpret_cast<Bytes>(panels) + row * product.steps * kStepCols;
-      for (int64_t t = begin; t < end; t += block) product.run(panel, halves, t, block);
+      for (int64_t t = begin; t < end; t += block) product.run(panel, of_panel, t, block, turn++);
     }
+    // The next shapes may come with other halves in the same places.
+    pending[(turn + 1) % 2].finish(product.to, block);
   };
   const int64_t whole = range.token_end - (range.token_end - range.token_begin) % kBlockTokens;
   const int64_t most = tokens_at_a_time(x.stride);

@@ -42,6 +42,7 @@ struct HalfPanel {
   __mmask16 lanes;
   __m512 scale, bias;
 
+  HalfPanel() = default;
   ASSAY_INLINE HalfPanel(const float* scales, const Epilogue& epilogue, int64_t first, int64_t end)
       : row(first),
         lanes(row_lanes(end - first)),
