@@ -4,13 +4,21 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "convert/conversion_metadata.hpp"
+#include "convert/directory_output.hpp"
 #include "convert/gguf_metadata.hpp"
-#include "convert/mlx_output.hpp"
+#include "convert/npz_output.hpp"
 #include "convert/source_weight.hpp"
 #include "io/json_text.hpp"
 
 namespace assay {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// For the side files of an output and the manifest.
 constexpr uint64_t kSideBytes = uint64_t{64} << 20;
@@ -31,7 +39,7 @@ void check_source(const ConversionSource& source) {
                       "tokenizer.json, vocab.json, tokenizer.model or vocab.txt",
                       {},
                       "incomplete download?"});
-  // An MLX directory takes these files over as they are: a damaged one must not travel on.
+  // A directory takes these files over as they are: a damaged one must not travel on.
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
     if (std::filesystem::exists(source.path() / name)) read_json_file(source.path() / name);
 }
@@ -57,15 +65,16 @@ void check_target(const ConversionSource& source, const Plan& plan, const std::f
 class WeightStream {
  public:
   WeightStream(const ConversionSource& source, ThreadPool& pool, Progress& progress)
-      : file_(*source.file()), quantizer_(pool), progress_(progress) {}
+      : file_(*source.file()), pool_(pool), quantizer_(pool), progress_(progress) {}
 
+  ThreadPool& pool() const noexcept { return pool_; }
+  Progress& progress() const noexcept { return progress_; }
   std::vector<WeightError> run(const Plan& plan, const TensorQuantizer::Sink& sink) {
     std::vector<WeightError> errors;
     progress_.begin(plan.recipe.name, plan.parameters, "weight");
     const bool gguf = plan.recipe.is_gguf();
-    const std::optional<DType> cast = gguf ? std::nullopt : std::optional(plan.dtype);
     for (const PlannedTensor& tensor : plan.tensors) {
-      const SourceWeight weight = source_weight(file_, tensor.slot, gguf, cast);
+      const SourceWeight weight = source_weight(file_, tensor.slot, gguf, plan.cast());
       uint64_t written = 0;
       errors.push_back(quantizer_.run(
           weight, tensor.format, tensor.slot.hf_name.empty() ? tensor.name : tensor.slot.hf_name,
@@ -93,6 +102,7 @@ class WeightStream {
   }
 
   const ModelFile& file_;
+  ThreadPool& pool_;
   TensorQuantizer quantizer_;
   Progress& progress_;
 };
@@ -107,14 +117,26 @@ void write_gguf(const std::filesystem::path& path, const Plan& plan, bool overwr
   file.commit();
 }
 
-std::vector<std::string> write_mlx(const ConversionSource& source, const std::filesystem::path& path,
-                                   const Plan& plan, bool overwrite, WeightStream& stream,
-                                   ConvertedOutput& output) {
-  AtomicDirectory directory(path, overwrite);
-  MlxWeights weights(directory.staging(), plan);
+/// Writes the weights and what lies beside them; returns the names of all files.
+std::vector<std::string> fill_directory(const std::filesystem::path& folder, const ConversionSource& source,
+                                        const Plan& plan, WeightStream& stream, ConvertedOutput& output) {
+  if (plan.recipe.encoder && plan.recipe.encoder->npz)
+    return write_npz_output(folder, source, plan, stream.pool(), stream.progress(), output.errors);
+  DirectoryWeights weights(folder, plan);
   output.errors = stream.run(plan, [&](std::span<const std::byte> bytes) { weights.write(bytes); });
   weights.finish();
-  std::vector<std::string> names = write_mlx_side_files(directory.staging(), source, plan);
+  return write_side_files(folder, source, plan);
+}
+
+std::vector<std::string> write_directory(const ConversionSource& source, const std::filesystem::path& path,
+                                         const Plan& plan, bool overwrite, WeightStream& stream,
+                                         ConvertedOutput& output) {
+  const Clock::time_point start = Clock::now();
+  AtomicDirectory directory(path, overwrite);
+  std::vector<std::string> names = fill_directory(directory.staging(), source, plan, stream, output);
+  // Not among the names whose hashes the manifest keeps: measurements are added to it later.
+  if (source.model().encoder)
+    write_conversion_metadata(directory.staging(), source, plan, seconds_since(start));
   for (const PlannedFile& file : plan.files)
     ASSAY_CHECK(std::filesystem::file_size(directory.staging() / file.name) == file.bytes);
   directory.commit();
@@ -123,7 +145,7 @@ std::vector<std::string> write_mlx(const ConversionSource& source, const std::fi
 
 ConvertedOutput convert_one(const ConversionSource& source, Plan plan, const std::filesystem::path& folder,
                             const ConvertOptions& options, ThreadPool& pool, Progress& progress) {
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   ConvertedOutput output;
   output.path = folder / plan.output_name;
   WeightStream stream(source, pool, progress);
@@ -132,21 +154,19 @@ ConvertedOutput convert_one(const ConversionSource& source, Plan plan, const std
   if (plan.recipe.is_gguf()) {
     write_gguf(output.path, plan, options.overwrite, stream, output);
   } else {
-    names = write_mlx(source, output.path, plan, options.overwrite, stream, output);
+    names = write_directory(source, output.path, plan, options.overwrite, stream, output);
     base = output.path;
   }
   output.files = record_files(base, names);
   output.plan = std::move(plan);
-  output.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  output.seconds = seconds_since(start);
   return output;
 }
 
 std::vector<FileRecord> record_source(const ConversionSource& source) {
   std::vector<std::string> names{"config.json"};
   for (const std::filesystem::path& path : source.file()->files()) names.push_back(path.filename().string());
-  for (const char* name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
-                           "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"})
-    if (std::filesystem::exists(source.path() / name)) names.emplace_back(name);
+  for (const std::filesystem::path& name : carried_files(source)) names.push_back(name.generic_string());
   return record_files(source.path(), names);
 }
 
@@ -161,6 +181,10 @@ std::vector<ConvertedOutput> convert(const ConversionSource& source, const std::
   uint64_t needed = kSideBytes;
   for (const Recipe& recipe : recipes) {
     plans.push_back(make_plan(source, recipe));
+    if (!options.output_name.empty()) {
+      ASSAY_CHECK(recipes.size() == 1 && !recipe.is_gguf());
+      plans.back().output_name = options.output_name;
+    }
     check_target(source, plans.back(), folder, options.overwrite);
     needed += plans.back().file_bytes();
   }

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "convert/tensor_groups.hpp"
 #include "models/config_fields.hpp"
+#include "models/encoder_match.hpp"
 #include "models/model_file.hpp"
 
 namespace assay {
@@ -29,14 +30,18 @@ class GroupDescriber {
       describe_mlx();
     else if (main_.dtype == DType::kU8 && (has("absmax") || has("quant_map")))
       describe_bitsandbytes();
+    else if (main_.dtype == DType::kU8 && main_.name.ends_with(".weight_packed") && has("weight_scale") &&
+             group_.parts.at("weight_scale")->dtype == DType::kF16)
+      describe_int4();
     else if (main_.name.ends_with(".qweight") || main_.name.ends_with(".weight_packed"))
       describe_packed_words();
     else if (main_.dtype == DType::kI8)
-      mark_quantized(has("SCB") ? "bnb-int8" : "int8", 8, main_.shape);
+      describe_int8();
     else if (main_.dtype == DType::kF8E4M3 || main_.dtype == DType::kF8E5M2)
       mark_quantized(std::string(dtype_name(main_.dtype)), 8, main_.shape);
     else
       describe_plain();
+    if (context_.config != nullptr && is_assay_config(*context_.config)) compare_with_summary();
     result_.parameters = static_cast<uint64_t>(elements(result_.shape));
     return std::move(result_);
   }
@@ -121,6 +126,54 @@ class GroupDescriber {
     const RowSample sample = sample_rows(view);
     result_.degenerate = is_degenerate(sample);
     result_.few_codes = bits == 8 && uses_few_codes(sample);
+  }
+
+  void describe_int8() {
+    mark_quantized(has("SCB") ? "bnb-int8" : "int8", 8, main_.shape);
+    if (!has("weight_scale") || main_.shape.size() != 2 || main_.data.empty()) return;
+    const RawTensor& scales = *group_.parts.at("weight_scale");
+    if (scales.dtype != DType::kF32 || scales.shape != Shape{main_.shape[0]}) return;
+    const WeightView view{int8_format(), main_.shape[0], main_.shape[1], main_.data, scales.data, {}};
+    const RowSample sample = sample_rows(view);
+    result_.degenerate = is_degenerate(sample);
+    result_.few_codes = uses_few_codes(sample);
+  }
+
+  /// assay's own: two codes a byte, F16 scales of groups of 32 or 64.
+  void describe_int4() {
+    const RawTensor& scales = *group_.parts.at("weight_scale");
+    const bool fits = main_.shape.size() == 2 && scales.shape.size() == 2 && scales.shape[1] > 0 &&
+                      scales.shape[0] == main_.shape[0] && main_.shape[1] * 2 % scales.shape[1] == 0;
+    const int64_t cols = fits ? main_.shape[1] * 2 : 0, group = fits ? cols / scales.shape[1] : 0;
+    if (group != 32 && group != 64) {
+      contradictions_.push_back(main_.name + ": codes and scales do not fit each other");
+      mark_quantized("int4", 4, {2 * elements(main_.shape)});
+      return;
+    }
+    const WeightFormat format = int4_format(static_cast<int>(group));
+    mark_quantized(format_name(format), 4, {main_.shape[0], cols});
+    if (main_.data.empty()) return;
+    result_.degenerate =
+        is_degenerate(sample_rows({format, main_.shape[0], cols, main_.data, scales.data, {}}));
+  }
+
+  /// What config.json says of a matrix in an int8 or int4 directory must be what is stored.
+  void compare_with_summary() {
+    if (result_.shape.size() < 2) return;
+    const ConfigFields summary(context_.config->at("quantization_config"),
+                               "config.json: quantization_config");
+    std::string name = main_.name, declared = summary.string_or("format", "");
+    if (name.ends_with("_packed")) name.resize(name.size() - std::string_view("_packed").size());
+    const nlohmann::json& list = summary.at("tensors");
+    if (list.is_object() && list.contains(name)) {
+      declared = ConfigFields(list, "config.json: quantization_config.tensors").string_or(name, "");
+      result_.listed = true;
+    }
+    if (declared == "int4") declared += fmt::format("-g{}", summary.integer_or("group_size", 64));
+    if (declared == result_.format) return;
+    result_.listed = false;
+    contradictions_.push_back(
+        fmt::format("{}: config.json declares {}, stored is {}", name, declared, result_.format));
   }
 
   void describe_bitsandbytes() {

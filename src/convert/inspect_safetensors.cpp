@@ -1,10 +1,12 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "convert/encoder_plan.hpp"
 #include "convert/inspect_containers.hpp"
 #include "convert/tensor_groups.hpp"
 #include "io/checkpoint.hpp"
 #include "models/config_fields.hpp"
+#include "models/encoder_match.hpp"
 #include "models/model_file.hpp"
 #include "models/tensor_match.hpp"
 
@@ -28,8 +30,9 @@ void declare_from_config(const nlohmann::json& config, Inspection& inspection) {
   if (settings == nullptr) return;
   const ConfigFields values(*settings, "config.json: quantization");
   for (const char* key :
-       {"bits", "group_size", "mode", "quant_method", "bnb_4bit_quant_type", "load_in_4bit"})
+       {"bits", "group_size", "mode", "quant_method", "format", "bnb_4bit_quant_type", "load_in_4bit"})
     if (values.has(key)) inspection.declared[key] = values.at(key);
+  if (is_assay_config(config)) inspection.declared["bits"] = values.string_or("format", "") == "int4" ? 4 : 8;
 }
 
 std::vector<std::filesystem::path> list_files(const std::filesystem::path& folder,
@@ -107,6 +110,24 @@ void inspect_index(const CheckpointDirectory& directory, Inspection& inspection)
                               : "sizes follow from the configuration; total_size is the index's own");
 }
 
+/// Tables that stay floats beside quantized layers are most of what a small encoder weighs.
+void remark_float_embeddings(const ModelFile& model, Inspection& inspection) {
+  if (!model.config().encoder) return;
+  uint64_t bytes = 0, parameters = 0;
+  bool quantized = false;
+  std::string format;
+  for (const ModelTensor& tensor : model.tensors()) {
+    parameters += static_cast<uint64_t>(tensor.weight.rows * tensor.weight.cols);
+    quantized = quantized || is_quantized(tensor.weight.format);
+    if (!is_embedding(tensor.slot.role) || is_quantized(tensor.weight.format)) continue;
+    bytes += tensor.weight.bytes();
+    format = format_name(tensor.weight.format);
+  }
+  if (quantized && bytes != 0)
+    inspection.observations.push_back(
+        float_embeddings_sentence(bytes, model.weight_bytes(), parameters, format));
+}
+
 /// The folder that a conversion wrote into is no model itself: says which ones it holds.
 void refuse_several_models(const std::filesystem::path& folder,
                            const std::vector<std::filesystem::path>& ggufs) {
@@ -166,12 +187,12 @@ void inspect_directory(const std::filesystem::path& path, Inspection& inspection
     const auto format = shard->metadata().find("format");
     mlx = mlx || (format != shard->metadata().end() && format->second == "mlx");
   }
-  inspection.container = mlx ? "mlx" : "huggingface";
+  inspection.container = is_assay_config(directory.config()) ? "assay" : mlx ? "mlx" : "huggingface";
   const GroupContext context{&directory.config(), expected_shapes(directory.config()), {}};
   describe_all(raw, context, inspection);
   if (context.shapes.empty()) return;
   try {
-    ModelFile::open(path);
+    remark_float_embeddings(ModelFile::open(path), inspection);
   } catch (const Error& error) {
     inspection.observations.push_back(std::string("it does not open as a model: ") + error.what());
   }

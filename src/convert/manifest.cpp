@@ -22,7 +22,7 @@ nlohmann::json tensor_json(const PlannedTensor& tensor, const WeightError& error
                         {"shape", tensor.slot.shape},
                         {"format", format_name(tensor.format)},
                         {"bytes", tensor.bytes},
-                        {"bits_per_weight", bits_per_weight(tensor.format)},
+                        {"bits_per_weight", tensor.bits_per_weight()},
                         {"error", {{"rms_relative", error.rms_relative()}, {"max_abs", error.max_abs}}}};
   if (!tensor.reason.empty()) row["reason"] = tensor.reason;
   return row;
@@ -30,6 +30,10 @@ nlohmann::json tensor_json(const PlannedTensor& tensor, const WeightError& error
 
 nlohmann::json options_json(const Recipe& recipe, DType dtype) {
   if (recipe.is_gguf()) return {{"file_type", recipe.mix->file_type}, {"imatrix", nullptr}};
+  if (recipe.encoder)
+    return {{"linears", format_name(recipe.encoder->linears)},
+            {"embeddings", format_name(recipe.encoder->embeddings)},
+            {"head", format_name(recipe.encoder->head)}};
   nlohmann::json options = {{"dtype", dtype_name(dtype)}};
   if (recipe.bits != 0)
     options.update({{"bits", recipe.bits}, {"group_size", recipe.group_size}, {"mode", "affine"}});

@@ -18,7 +18,7 @@ struct FileRecord {
 /// What one conversion wrote and measured.
 struct ConvertedOutput {
   Plan plan;
-  std::filesystem::path path;  ///< the GGUF file or the MLX directory
+  std::filesystem::path path;  ///< the GGUF file or the directory
   std::vector<FileRecord> files;
   std::vector<WeightError> errors;  ///< one per plan.tensors
   double seconds = 0.0;

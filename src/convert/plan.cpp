@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "convert/encoder_plan.hpp"
 #include "convert/gguf_metadata.hpp"
 #include "convert/gguf_mix.hpp"
+#include "convert/npz_output.hpp"
 
 namespace assay {
 namespace {
@@ -34,14 +36,19 @@ PlannedTensor plan_mlx_tensor(const TensorSlot& slot, const Recipe& recipe, DTyp
   return tensor;
 }
 
-void plan_mlx(const ConversionSource& source, Plan& plan) {
+/// MLX and the encoders' own container: a directory of safetensors files.
+void plan_directory(const ConversionSource& source, Plan& plan) {
   plan.dtype = plan.recipe.dtype.value_or(source.preferred_dtype());
-  for (const TensorSlot& slot : tensor_slots(source.architecture(), source.model()))
-    if (!slot.hf_name.empty()) plan.tensors.push_back(plan_mlx_tensor(slot, plan.recipe, plan.dtype));
+  for (const TensorSlot& slot : tensor_slots(source.architecture(), source.model())) {
+    if (slot.hf_name.empty()) continue;
+    plan.tensors.push_back(plan.recipe.encoder ? plan_encoder_tensor(slot, *plan.recipe.encoder)
+                                               : plan_mlx_tensor(slot, plan.recipe, plan.dtype));
+  }
+  if (plan.recipe.encoder && plan.recipe.encoder->npz) return plan_npz(source, plan);
   plan.output_name = plan.recipe.output_name;
   uint64_t held = 0;
   for (const PlannedTensor& tensor : plan.tensors) {
-    for (TensorSpec& part : mlx_parts(tensor)) {
+    for (TensorSpec& part : tensor_parts(tensor)) {
       const uint64_t bytes = static_cast<uint64_t>(count_elements(part.shape)) * dtype_bytes(part.dtype);
       if (plan.files.empty() || held + bytes > kShardBytes) plan.files.emplace_back(), held = 0;
       plan.files.back().specs.push_back(std::move(part));
@@ -53,7 +60,7 @@ void plan_mlx(const ConversionSource& source, Plan& plan) {
     file.name = plan.files.size() == 1
                     ? "model.safetensors"
                     : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.files.size());
-    file.bytes = SafetensorsWriter::planned_bytes(file.specs, {{"format", "mlx"}});
+    file.bytes = SafetensorsWriter::planned_bytes(file.specs, directory_metadata(plan));
   }
 }
 
@@ -124,20 +131,34 @@ int64_t rows_per_chunk(const WeightFormat& format, int64_t cols) noexcept {
   return static_cast<int64_t>(std::max<uint64_t>(1, kChunkBytes / row));
 }
 
-std::vector<TensorSpec> mlx_parts(const PlannedTensor& tensor) {
-  const TensorSlot& slot = tensor.slot;
-  if (tensor.format.kind != WeightKind::kMlxAffine) {
-    const DType dtype = tensor.format.kind == WeightKind::kF32   ? DType::kF32
-                        : tensor.format.kind == WeightKind::kF16 ? DType::kF16
-                                                                 : DType::kBF16;
-    return {{tensor.name, dtype, slot.shape}};
+std::optional<DType> Plan::cast() const noexcept {
+  return recipe.is_gguf() || recipe.encoder ? std::nullopt : std::optional(dtype);
+}
+
+std::vector<TensorSpec> tensor_parts(const PlannedTensor& tensor) {
+  const Shape& shape = tensor.slot.shape;
+  const WeightFormat& format = tensor.format;
+  if (!is_quantized(format)) {
+    const DType dtype = format.kind == WeightKind::kF32   ? DType::kF32
+                        : format.kind == WeightKind::kF16 ? DType::kF16
+                                                          : DType::kBF16;
+    return {{tensor.name, dtype, shape}};
   }
   const std::string path = tensor.name.substr(0, tensor.name.rfind('.'));
-  const int64_t rows = slot.shape[0], cols = slot.shape[1];
-  const Shape groups{rows, cols / tensor.format.group_size};
-  return {{path + ".weight", DType::kU32, {rows, cols * tensor.format.bits / 32}},
-          {path + ".scales", tensor.format.scale_type, groups},
-          {path + ".biases", tensor.format.scale_type, groups}};
+  const int64_t rows = shape[0], cols = shape[1];
+  if (format.kind == WeightKind::kInt8)
+    return {{path + ".weight", DType::kI8, shape}, {path + ".weight_scale", DType::kF32, {rows}}};
+  const Shape groups{rows, cols / format.group_size};
+  if (format.kind == WeightKind::kInt4)
+    return {{path + ".weight_packed", DType::kU8, {rows, cols / 2}},
+            {path + ".weight_scale", DType::kF16, groups}};
+  return {{path + ".weight", DType::kU32, {rows, cols * format.bits / 32}},
+          {path + ".scales", format.scale_type, groups},
+          {path + ".biases", format.scale_type, groups}};
+}
+
+std::map<std::string, std::string> directory_metadata(const Plan& plan) {
+  return {{"format", plan.recipe.encoder ? "assay" : "mlx"}};
 }
 
 std::vector<GgufTensorSpec> gguf_specs(const Plan& plan) {
@@ -149,9 +170,10 @@ std::vector<GgufTensorSpec> gguf_specs(const Plan& plan) {
 }
 
 Plan make_plan(const ConversionSource& source, const Recipe& recipe) {
+  check_recipe_fits(source, recipe);
   Plan plan;
   plan.recipe = recipe;
-  recipe.is_gguf() ? plan_gguf(source, plan) : plan_mlx(source, plan);
+  recipe.is_gguf() ? plan_gguf(source, plan) : plan_directory(source, plan);
   for (const PlannedTensor& tensor : plan.tensors) {
     plan.weight_bytes += tensor.bytes;
     if (tensor.slot.role != TensorRole::kRopeFactors) plan.parameters += tensor.parameters();
@@ -162,6 +184,7 @@ Plan make_plan(const ConversionSource& source, const Recipe& recipe) {
     plan.files = {{plan.output_name, GgufWriter::planned_bytes(plan.metadata, gguf_specs(plan)), {}}};
     note_gguf_limits(source, plan);
   }
+  note_encoder_limits(source, plan);
   if (!has_tokenizer) plan.notes.push_back("the source has no tokenizer; the output would lack it");
   if (source.is_quantized())
     plan.notes.push_back("the source is quantized already; the plan is for its unquantized original");
@@ -174,10 +197,9 @@ Plan make_plan(const ConversionSource& source, const Recipe& recipe) {
 nlohmann::json plan_json(const Plan& plan) {
   nlohmann::json tensors = nlohmann::json::array(), files = nlohmann::json::array();
   for (const PlannedTensor& tensor : plan.tensors) {
-    nlohmann::json row = {
-        {"name", tensor.name},        {"role", role_name(tensor.slot.role)},
-        {"shape", tensor.slot.shape}, {"format", format_name(tensor.format)},
-        {"bytes", tensor.bytes},      {"bits_per_weight", assay::bits_per_weight(tensor.format)}};
+    nlohmann::json row = {{"name", tensor.name},        {"role", role_name(tensor.slot.role)},
+                          {"shape", tensor.slot.shape}, {"format", format_name(tensor.format)},
+                          {"bytes", tensor.bytes},      {"bits_per_weight", tensor.bits_per_weight()}};
     if (!tensor.reason.empty()) row["reason"] = tensor.reason;
     tensors.push_back(std::move(row));
   }
@@ -188,6 +210,8 @@ nlohmann::json plan_json(const Plan& plan) {
           {"bytes", plan.file_bytes()},
           {"total_size", plan.weight_bytes},
           {"bits_per_weight", plan.bits_per_weight()},
+          {"ratio_fp32", plan.ratio_to(32)},
+          {"ratio_fp16", plan.ratio_to(16)},
           {"peak_memory_bytes", plan.peak_memory_bytes},
           {"files", std::move(files)},
           {"tensors", std::move(tensors)},

@@ -1,5 +1,7 @@
 #pragma once
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,10 @@ struct PlannedTensor {
   std::string reason;  ///< why the format is not the recipe's own; empty where it is
 
   uint64_t parameters() const { return static_cast<uint64_t>(count_elements(slot.shape)); }
+  /// Scales included, the one of each int8 row too.
+  double bits_per_weight() const {
+    return 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters());
+  }
 };
 
 /// A weight file of an output. `specs` lists its tensors for safetensors; GGUF has its own list.
@@ -37,20 +43,28 @@ struct Plan {
   uint64_t parameters = 0;         ///< of the model; generated tensors not counted
   uint64_t weight_bytes = 0;       ///< of all tensors, without headers and padding
   uint64_t peak_memory_bytes = 0;  ///< estimate of the conversion's largest resident set
-  DType dtype = DType::kF32;       ///< MLX: of scales and of what stays unquantized
+  DType dtype = DType::kF32;       ///< MLX: of scales and of what stays unquantized; encoders' own: F32
   GgufMetadata metadata;           ///< GGUF: as it will be written
   std::vector<std::string> notes;  ///< what a careful user should know, one sentence each
 
   double bits_per_weight() const noexcept;
   uint64_t file_bytes() const noexcept;
+  /// How many times smaller than the same weights of `bits` bits each: 32 or 16.
+  double ratio_to(int bits) const noexcept { return bits / bits_per_weight(); }
+  /// The type that weights are rounded to before they are packed, as mlx-lm does; none elsewhere.
+  std::optional<DType> cast() const noexcept;
 };
 
 /// Needs the configuration alone. A directory without tokenizer gets a plan whose notes say so; a GGUF's size
 /// then lacks the vocabulary. Throws Error when the target cannot express the model.
 Plan make_plan(const ConversionSource& source, const Recipe& recipe);
 
-/// The safetensors parts of a planned weight: `.weight`, and for MLX formats `.scales` and `.biases`.
-std::vector<TensorSpec> mlx_parts(const PlannedTensor& tensor);
+/// The safetensors parts of a planned weight, in the order codes, scales, biases: `.weight`, with `.scales`
+/// and
+/// `.biases` for MLX formats, with `.weight_scale` for int8; `.weight_packed` and `.weight_scale` for int4.
+std::vector<TensorSpec> tensor_parts(const PlannedTensor& tensor);
+/// The texts that safetensors files of this output carry: {"format": "mlx"}, or {"format": "assay"}.
+std::map<std::string, std::string> directory_metadata(const Plan& plan);
 std::vector<GgufTensorSpec> gguf_specs(const Plan& plan);
 
 /// Rows that are quantized and written at a time, so that a chunk's output stays near kChunkBytes.

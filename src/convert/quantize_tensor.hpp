@@ -18,8 +18,9 @@ struct WeightError {
 };
 
 /// Quantizes one weight by chunks of rows, the rows of a chunk in parallel, and hands out the parts in file
-/// order: all codes, then all scales, then all biases (the latter two only for MLX formats). Holds one chunk
-/// of codes and the tensor's scales and biases. The bytes and the error do not depend on the thread count.
+/// order: all codes, then all scales, then all biases (the latter two where the format has them apart). Holds
+/// one chunk of codes and the tensor's scales and biases. The bytes and the error do not depend on the thread
+/// count.
 class TensorQuantizer {
  public:
   explicit TensorQuantizer(ThreadPool& pool) : pool_(pool) {}

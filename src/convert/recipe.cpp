@@ -54,8 +54,7 @@ constexpr std::string_view kUnwritten[] = {
     "gguf:Q2_K",   "gguf:Q2_K_S",  "gguf:Q3_K_S",    "gguf:Q3_K_M", "gguf:Q3_K_L", "gguf:IQ1_S",
     "gguf:IQ1_M",  "gguf:IQ2_XXS", "gguf:IQ2_XS",    "gguf:IQ2_S",  "gguf:IQ2_M",  "gguf:IQ3_XXS",
     "gguf:IQ3_XS", "gguf:IQ3_S",   "gguf:IQ3_M",     "gguf:IQ4_NL", "gguf:IQ4_XS", "gguf:TQ1_0",
-    "gguf:TQ2_0",  "gguf:MXFP4",   "gguf:MXFP4_MOE", "mlx:mxfp4",   "mlx:mxfp8",   "mlx:nvfp4",
-    "int8",        "int4"};
+    "gguf:TQ2_0",  "gguf:MXFP4",   "gguf:MXFP4_MOE", "mlx:mxfp4",   "mlx:mxfp8",   "mlx:nvfp4"};
 
 struct FileTypeName {
   uint32_t id;
@@ -136,7 +135,7 @@ std::optional<Recipe> parse_mlx(std::string_view body) {
 
 std::optional<Recipe> parse_known(const std::string& text) {
   if (text.starts_with("mlx:")) return parse_mlx(std::string_view(text).substr(4));
-  if (!text.starts_with("gguf:")) return std::nullopt;
+  if (!text.starts_with("gguf:")) return parse_encoder_recipe(text);
   for (const GgufMix& mix : kMixes) {
     if (lower(mix.name) != text.substr(5)) continue;
     Recipe recipe;
@@ -192,6 +191,7 @@ std::vector<std::string> recipe_names() {
       for (const int group : {32, 128})
         names.push_back("mlx:" + std::string(row.name) + "-g" + std::to_string(group));
   for (const GgufMix& mix : kMixes) names.push_back("gguf:" + std::string(mix.name));
+  for (const std::string_view name : encoder_recipe_names()) names.emplace_back(name);
   for (const auto& alias : kAliases) names.emplace_back(alias[0]);
   return names;
 }

@@ -20,7 +20,7 @@ bool is_matrix(const InspectedTensor& tensor) {
 struct Shares {
   double matrices = 0, quantized = 0, written_back = 0, degenerate = 0;
   double eight_bit = 0;  ///< of the quantized ones that no fallback explains
-  double explained = 0;  ///< by a row that no K-quant fits
+  double explained = 0;  ///< by a row that no K-quant fits, or by a list of exceptions in config.json
   double k_quant = 0;
 
   explicit Shares(const std::vector<InspectedTensor>& tensors) {
@@ -32,8 +32,9 @@ struct Shares {
       if (!tensor.quantized) continue;
       quantized += weight;
       if (tensor.degenerate) degenerate += weight;
-      if (tensor.code_bits >= 8 && !tensor.row_fallback) eight_bit += weight;
-      if (tensor.row_fallback) explained += weight;
+      const bool is_explained = tensor.row_fallback || tensor.listed;
+      if (tensor.code_bits >= 8 && !is_explained) eight_bit += weight;
+      if (is_explained) explained += weight;
       if (tensor.format.find("_K") != std::string::npos) k_quant += weight;
     }
   }

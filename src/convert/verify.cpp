@@ -8,14 +8,35 @@
 #include "base/error.hpp"
 #include "base/memory.hpp"
 #include "base/sha256.hpp"
+#include "convert/encoder_plan.hpp"
 #include "convert/manifest.hpp"
 #include "convert/twins.hpp"
 #include "convert/verify_meaning.hpp"
 #include "convert/weight_check.hpp"
+#include "models/encoder_match.hpp"
 #include "models/tensor_match.hpp"
 
 namespace assay {
 namespace {
+
+/// Formats by role, as the tensors of an encoder have them. A linear that fell back to int8 beside int4 ones
+/// says nothing; a table or a head of int8 may have fallen back too, which gives the same plan.
+EncoderFormats stored_formats(const ModelFile& output) {
+  EncoderFormats formats{int8_format(), int8_format(), int8_format()};
+  for (const ModelTensor& tensor : output.tensors()) {
+    const WeightFormat& format = tensor.weight.format;
+    if (tensor.slot.shape.size() < 2 || tensor.slot.role == TensorRole::kRelativeBias) continue;
+    const bool table = is_embedding(tensor.slot.role), head = is_head(tensor.slot.role);
+    if (format.kind == WeightKind::kInt4 || ((table || head) && format.kind == WeightKind::kF32) ||
+        (table && format.kind == WeightKind::kF16))
+      (table ? formats.embeddings : head ? formats.head : formats.linears) = format;
+  }
+  return formats;
+}
+
+bool is_npz(const ModelFile& output) {
+  return output.container() == Container::kNpz;
+}
 
 /// What the output says it was made by: its manifest entry, else its own file type or quantization.
 Recipe find_recipe(const ModelFile& output, const nlohmann::json& entry) {
@@ -27,6 +48,12 @@ Recipe find_recipe(const ModelFile& output, const nlohmann::json& entry) {
     return parse_recipe("gguf:" + (name.empty() ? std::to_string(type) : std::string(name)));
   }
   const nlohmann::json& config = output.directory()->config();
+  const bool npz = is_npz(output);
+  if (npz || is_assay_config(config)) {
+    EncoderFormats formats = stored_formats(output);
+    formats.npz = npz;
+    return encoder_recipe(formats);
+  }
   if (const auto settings = resolve_mlx_quantization(config, "", true)) {
     if (settings->mode != "affine") return parse_recipe("mlx:" + settings->mode);
     return parse_recipe(fmt::format("mlx:{}bit-g{}", settings->bits, settings->group_size));
@@ -59,6 +86,8 @@ class Verifier {
     check_weights();
     check("configuration", [this] { return compare_configurations(*output_, source_.model()); });
     check("tokenizer", [this] { return compare_tokenizers(*output_, source_); });
+    if (source_.model().encoder && output_->gguf() == nullptr)
+      check("side files", [this] { return compare_side_files(path_, source_); });
     return std::move(result_);
   }
 
@@ -216,11 +245,11 @@ class Verifier {
     progress_.begin("comparing with the source", source_.file()->weight_bytes(), "B");
     try {
       const bool gguf = output_->gguf() != nullptr;
-      const std::optional<DType> cast = gguf ? std::nullopt : std::optional(plan().dtype);
+      const std::optional<DType> cast = plan().cast();
       for (const ModelTensor& tensor : output_->tensors()) {
         const SourceWeight source = source_weight(*source_.file(), tensor.slot, gguf, cast);
         if (source.rows() != tensor.weight.rows || source.cols() != tensor.weight.cols) continue;
-        findings.add(tensor, check_weight(tensor.weight, source, pool_));
+        findings.add(tensor, check_weight(tensor.weight, source, pool_, is_npz(*output_)));
         progress_.advance(source.view().codes.size());
         output_->release(tensor);
         if (const ModelTensor* original = source_.file()->find(tensor.slot.role, tensor.slot.layer))

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
+#include "convert/directory_output.hpp"
 #include "models/rope_config.hpp"
 #include "text/tokenizer.hpp"
 
@@ -87,6 +89,42 @@ void compare_token_ids(const char* name, const std::vector<int32_t>& output,
         Fault{"configuration differs from the source", name, list_numbers(source), list_numbers(output), {}});
 }
 
+std::string describe_attention(const EncoderTraits& traits) {
+  std::string text;
+  for (const EncoderAttention& layer : traits.layers)
+    text += fmt::format("{}{}/{}", text.empty() ? "" : " ", layer.window, layer.rope_base);
+  return text;
+}
+
+/// Everything that changes what an encoder computes, and what its answers are called.
+void compare_encoders(const EncoderTraits& output, const EncoderTraits& source) {
+  const auto expect_text = [](const char* name, const std::string& expected, const std::string& found) {
+    if (expected != found)
+      throw Error(Fault{"configuration differs from the source", name, expected, found, {}});
+  };
+  const auto number = [](auto value) { return static_cast<int64_t>(value); };
+  expect_equal("positions", source.position_rows, output.position_rows);
+  expect_equal("first position", source.position_offset, output.position_offset);
+  expect_equal("token types", source.type_rows, output.type_rows);
+  expect_equal("norms before", source.pre_norm, output.pre_norm);
+  expect_equal("gated feed-forward", source.gated_mlp, output.gated_mlp);
+  expect_equal("activation", number(source.activation), number(output.activation));
+  expect_equal("relative position buckets", source.relative_buckets, output.relative_buckets);
+  expect_equal("relative position distance", source.relative_max_distance, output.relative_max_distance);
+  expect_text("windows and rope bases", describe_attention(source), describe_attention(output));
+  expect_equal("padding id", source.pad_id, output.pad_id);
+  const EncoderHead &a = source.head, &b = output.head;
+  expect_equal("head", number(a.kind), number(b.kind));
+  expect_equal("pooler", a.has_pooler, b.has_pooler);
+  expect_equal("dense layer of the head", a.has_dense, b.has_dense);
+  expect_equal("activation of the head", number(a.dense_activation), number(b.dense_activation));
+  expect_equal("norm of the head", a.has_norm, b.has_norm);
+  expect_equal("mean over tokens", a.pools_mean, b.pools_mean);
+  expect_equal("problem", number(a.problem), number(b.problem));
+  expect_text("labels", fmt::format("{}", fmt::join(a.labels, ", ")),
+              fmt::format("{}", fmt::join(b.labels, ", ")));
+}
+
 constexpr std::string_view kSamples[] = {
     "Once upon a time, there was a little girl named Lily.",
     "and then they all went home to play with the dog and the cat",
@@ -100,7 +138,9 @@ constexpr std::string_view kSamples[] = {
 std::string compare_configurations(const ModelFile& output, const ModelConfig& source) {
   const ModelConfig& found = output.config();
   const std::string_view expected_name = architecture_named(source.architecture).gguf_name;
-  if (architecture_named(found.architecture).gguf_name != expected_name)
+  // Several encoders share a GGUF name, but are no less different for it.
+  if (architecture_named(found.architecture).gguf_name != expected_name ||
+      (source.encoder && found.architecture != source.architecture))
     throw Error(Fault{"configuration differs from the source",
                       "architecture",
                       source.architecture,
@@ -117,6 +157,7 @@ std::string compare_configurations(const ModelFile& output, const ModelConfig& s
   expect_equal("tied embeddings", source.tied_embeddings, found.tied_embeddings);
   expect_close("norm epsilon", source.norm_eps, found.norm_eps);
   const bool gguf = output.gguf() != nullptr;
+  if (found.encoder && source.encoder) compare_encoders(*found.encoder, *source.encoder);
   compare_rope(found.rope, source.rope, gguf);
   // llama.cpp attends to everything in these architectures, so files by others may leave the windows out.
   if (!gguf || !found.sliding_window.empty()) compare_windows(found, source);
@@ -162,6 +203,20 @@ std::string compare_tokenizers(const ModelFile& output, const ConversionSource& 
     throw Error(Fault{"every sample text has characters outside the vocabulary", {}, {}, {}, {}});
   return fmt::format("same {} ids for {} sample texts{}", ids, std::size(kSamples) - left_out,
                      left_out == 0 ? "" : fmt::format(", {} left out for unknown characters", left_out));
+}
+
+std::string compare_side_files(const std::filesystem::path& output, const ConversionSource& source) {
+  size_t count = 0;
+  for (const std::filesystem::path& name : carried_files(source)) {
+    if (!std::filesystem::is_regular_file(output / name))
+      throw Error(Fault{"a file of the source is missing", (output / name).string(), {}, {}, {}});
+    const MappedFile expected(source.path() / name), found(output / name);
+    const std::span<const std::byte> a = expected.bytes(), b = found.bytes();
+    if (!std::equal(a.begin(), a.end(), b.begin(), b.end()))
+      throw Error(Fault{"a file differs from the source's", (output / name).string(), {}, {}, {}});
+    ++count;
+  }
+  return fmt::format("{} files beside the weights as in the source", count);
 }
 
 }  // namespace assay

@@ -1,8 +1,10 @@
 #include "convert/weight_check.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.hpp"
+#include "convert/npz_output.hpp"
 #include "formats/format.hpp"
 
 namespace assay {
@@ -12,7 +14,7 @@ namespace {
 double scale_rounding(const WeightFormat& format) {
   const bool mlx = format.kind == WeightKind::kMlxAffine;
   if (mlx && format.scale_type == DType::kBF16) return 0x1p-9;
-  if (mlx && format.scale_type == DType::kF32) return 0x1p-24;
+  if ((mlx && format.scale_type == DType::kF32) || format.kind == WeightKind::kInt8) return 0x1p-24;
   return 0x1p-12;
 }
 
@@ -28,8 +30,9 @@ double sum_error_squares(const std::vector<float>& values, const std::vector<flo
 /// Compares single rows; one object per thread.
 class RowChecker {
  public:
-  RowChecker(const WeightView& packed, const SourceWeight& source)
-      : packed_(packed), source_(source), ops_(format_ops(packed.format)) {
+  /// `scale` is what a fresh packing of the whole tensor would have; none where each row has its own.
+  RowChecker(const WeightView& packed, const SourceWeight& source, std::optional<float> scale)
+      : packed_(packed), source_(source), ops_(format_ops(packed.format)), scale_(scale) {
     const size_t cols = static_cast<size_t>(packed.cols);
     values_.resize(cols), decoded_.resize(cols), bounds_.resize(cols);
     if (!is_quantized(packed.format) || ops_.quantize_row == nullptr) return;
@@ -71,19 +74,29 @@ class RowChecker {
 
   void compare_with_fresh(WeightCheck& result) {
     result.stored_squares = sum_error_squares(values_, decoded_);
-    ops_.quantize_row(packed_.format, values_.data(), packed_.cols, nullptr,
-                      {codes_.data(), scales_.data(), biases_.data()});
-    ops_.dequantize_row(packed_.format, {codes_.data(), scales_.data(), biases_.data()}, packed_.cols,
-                        decoded_.data());
+    pack_afresh();
     result.fresh_squares = sum_error_squares(values_, decoded_);
     const double rounding = scale_rounding(packed_.format);
     for (const float value : values_)
       result.floor_squares += rounding * rounding * static_cast<double>(value) * static_cast<double>(value);
   }
 
+  void pack_afresh() {
+    if (scale_) {
+      for (size_t i = 0; i < values_.size(); ++i)
+        decoded_[i] = static_cast<float>(npz_code(values_[i], *scale_)) * *scale_;
+      return;
+    }
+    ops_.quantize_row(packed_.format, values_.data(), packed_.cols, nullptr,
+                      {codes_.data(), scales_.data(), biases_.data()});
+    ops_.dequantize_row(packed_.format, {codes_.data(), scales_.data(), biases_.data()}, packed_.cols,
+                        decoded_.data());
+  }
+
   const WeightView& packed_;
   const SourceWeight& source_;
   const FormatOps& ops_;
+  const std::optional<float> scale_;
   std::vector<float> values_, decoded_, bounds_;
   std::vector<std::byte> codes_, scales_, biases_;
 };
@@ -99,6 +112,20 @@ void add(WeightCheck& total, const WeightCheck& row) {
   total.floor_squares += row.floor_squares;
 }
 
+/// Of the whole tensor.
+float find_largest(const SourceWeight& source, ThreadPool& pool) {
+  std::vector<float> largest(static_cast<size_t>(source.rows()), 0.0f);
+  pool.run_ranges(source.rows(), 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> values(static_cast<size_t>(source.cols()));
+    for (int64_t row = begin; row < end; ++row) {
+      source.read(row, values.data());
+      for (const float value : values)
+        largest[static_cast<size_t>(row)] = std::max(largest[static_cast<size_t>(row)], std::fabs(value));
+    }
+  });
+  return *std::max_element(largest.begin(), largest.end());
+}
+
 }  // namespace
 
 double WeightCheck::packing_ratio() const noexcept {
@@ -111,13 +138,16 @@ bool WeightCheck::is_badly_packed() const noexcept {
          !(stored_squares <= std::max(kWorstPacking * kWorstPacking * fresh_squares, floor_squares));
 }
 
-WeightCheck check_weight(const WeightView& packed, const SourceWeight& source, ThreadPool& pool) {
+WeightCheck check_weight(const WeightView& packed, const SourceWeight& source, ThreadPool& pool,
+                         bool one_scale) {
   ASSAY_CHECK(packed.rows == source.rows() && packed.cols == source.cols());
   const int64_t grain = std::max<int64_t>(1, 16384 / packed.cols);
+  std::optional<float> scale;
+  if (one_scale && packed.format.kind == WeightKind::kInt8) scale = npz_scale(find_largest(source, pool));
   // One result per range keeps the sum in row order, whatever thread took which range.
   std::vector<WeightCheck> ranges(static_cast<size_t>((packed.rows + grain - 1) / grain));
   pool.run_ranges(packed.rows, grain, [&](int64_t begin, int64_t end) {
-    RowChecker checker(packed, source);
+    RowChecker checker(packed, source, scale);
     for (int64_t row = begin; row < end; ++row)
       add(ranges[static_cast<size_t>(begin / grain)], checker.check(row));
   });

@@ -33,6 +33,9 @@ inline constexpr double kWorstPacking = 1.4;
 
 /// Decodes every row of `packed` and compares it with `source` under the format's error bound and with a
 /// fresh packing of the same row, rows in parallel. Throws Error when the format cannot be decoded.
-WeightCheck check_weight(const WeightView& packed, const SourceWeight& source, ThreadPool& pool);
+/// `one_scale`: int8 rows share the scale of the whole tensor, as in weights.npz, and so does the fresh
+/// packing.
+WeightCheck check_weight(const WeightView& packed, const SourceWeight& source, ThreadPool& pool,
+                         bool one_scale = false);
 
 }  // namespace assay
