@@ -8,8 +8,8 @@ Each case is a folder with config.json, weights, a tokenizer and golden.json: {"
 "transformers"}. A text has "text", for pairs "pair", "input_ids" and "type_ids" as its tokenizer gives them, and
 without any padding "logits" of the head (a row, or a row per token), or for a model without one "last_hidden_state" (a
 row per token) and "pooler_output" where the file has a pooler; "embedding" where sentence-transformers files say how to
-pool. Nine significant digits. The script checks that eager and sdpa attention agree, that a padded batch gives the same numbers, and that
-switching off what a case is there for moves them.
+pool. Nine significant digits. The script checks that eager and sdpa attention agree, that a padded batch gives the same
+numbers, and that switching off the window of a case that has one moves them.
 """
 
 import json
