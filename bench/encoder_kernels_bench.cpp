@@ -38,7 +38,7 @@ void measure_product(benchmark::State& state, const EncoderKernels& table, const
   // Results near 1, as activations meet them.
   for (float& scale : product.scales) scale = shape.group_size ? 0.01f : 0.0006f;
   const auto panels = product.pack(table);
-  std::vector<float> out(static_cast<size_t>(shape.tokens * shape.rows));
+  test::Lines<float> out(static_cast<size_t>(shape.tokens * shape.rows));
   const Epilogue epilogue{.bias = product.bias.data(), .activation = activation};
   const ProductRange range{0, shape.tokens, 0, shape.rows};
   const double peak_before = bench::measure_integer_peak(table.isa);
@@ -53,9 +53,9 @@ void measure_product(benchmark::State& state, const EncoderKernels& table, const
 void measure_quantize(benchmark::State& state, const EncoderKernels& table, int64_t cols) {
   constexpr int64_t kTokens = 64;
   Rng rng(2);
-  std::vector<float> x(static_cast<size_t>(kTokens * cols));
+  test::Lines<float> x(static_cast<size_t>(kTokens * cols));
   for (float& value : x) value = static_cast<float>(rng.normal());
-  std::vector<int8_t> codes(x.size());
+  test::Lines<int8_t> codes(x.size());
   std::vector<float> scales(kTokens);
   const double seconds = fastest(state, [&] {
     table.quantize_tokens(x.data(), cols, kTokens, cols, codes.data(), cols, scales.data());

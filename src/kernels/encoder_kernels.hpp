@@ -50,7 +50,9 @@ struct AttentionJob {
 
 /// Kernels of the encoders, one table per instruction set, chosen like kernels(). Every table gives the bits
 /// of the scalar one, whatever the split into ranges. Weights are packed once, at load, into the order their
-/// instruction set reads ("panels"; the packed bytes differ between tables, the results do not).
+/// instruction set reads ("panels"; the packed bytes differ between tables, the results do not). No pointer
+/// needs alignment, but panels, codes and outputs that start a cache line (64 bytes) are read and written
+/// faster: a tile's rows are lines.
 ///
 /// Integer products: acc[t][r] = Σ x[t][k] w[r][k] exactly in i32 (columns ≤ 2^17), then
 ///     value = f32(acc) * (x_scale[t] * w_scale[r]) + bias[r]            (one fma)

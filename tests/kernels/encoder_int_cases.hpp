@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,21 @@
 // Random integer products for the tests and the measurements of the encoders' kernels.
 
 namespace assay::test {
+
+/// Memory that starts a cache line, as the kernels are fastest with.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  LineAllocator() = default;
+  template <class U>
+  LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
+  void deallocate(T* p, size_t) { ::operator delete(p, kLine); }
+  bool operator==(const LineAllocator&) const = default;
+};
+template <class T>
+using Lines = std::vector<T, LineAllocator<T>>;
 
 struct ProductShape {
   int64_t rows, cols, tokens;
@@ -33,7 +49,7 @@ struct IntProduct {
   ProductShape shape;
   std::vector<int8_t> weight;         ///< [rows, cols], unpacked
   std::vector<float> scales;          ///< [rows] or [rows, cols / group_size]
-  std::vector<int8_t> tokens;         ///< [tokens, stride]
+  Lines<int8_t> tokens;               ///< [tokens, stride]
   std::vector<float> token_scales;    ///< [tokens]
   std::vector<float> bias, residual;  ///< [rows], [tokens, rows]
   int64_t stride;
@@ -60,22 +76,22 @@ struct IntProduct {
 
   Int8Tokens x() const { return {tokens.data(), token_scales.data(), stride}; }
 
-  std::vector<std::byte> pack(const EncoderKernels& kernels) const {
+  Lines<std::byte> pack(const EncoderKernels& kernels) const {
     const auto [rows, cols, unused, group_size] = shape;
     if (group_size == 0) {
-      std::vector<std::byte> panels(kernels.int8_panel_bytes(rows, cols));
+      Lines<std::byte> panels(kernels.int8_panel_bytes(rows, cols));
       kernels.pack_int8(weight.data(), rows, cols, panels.data());
       return panels;
     }
     std::vector<uint8_t> packed(weight.size() / 2);
     for (size_t i = 0; i < packed.size(); ++i)
       packed[i] = static_cast<uint8_t>((weight[2 * i] + 8) | (weight[2 * i + 1] + 8) << 4);
-    std::vector<std::byte> panels(kernels.int4_panel_bytes(rows, cols));
+    Lines<std::byte> panels(kernels.int4_panel_bytes(rows, cols));
     kernels.pack_int4(packed.data(), rows, cols, panels.data());
     return panels;
   }
 
-  void multiply(const EncoderKernels& kernels, const std::vector<std::byte>& panels, ProductRange range,
+  void multiply(const EncoderKernels& kernels, const Lines<std::byte>& panels, ProductRange range,
                 const Epilogue& epilogue, float* out, int64_t out_stride) const {
     if (shape.group_size == 0)
       return kernels.multiply_int8(panels.data(), scales.data(), shape.rows, shape.cols, x(), range, epilogue,
