@@ -6,6 +6,7 @@
 #include "io/json_text.hpp"
 #include "io/safetensors.hpp"
 #include "models/config_fields.hpp"
+#include "models/npz_weights.hpp"
 
 namespace assay {
 namespace {
@@ -75,6 +76,7 @@ void find_in_shards(const std::vector<SafetensorsFile>& shards, std::vector<std:
 std::vector<std::string> find_in_directory(const std::filesystem::path& folder) {
   std::vector<std::string> found;
   std::vector<SafetensorsFile> shards;
+  const bool npz = holds_npz_weights(folder);
   for (auto it = std::filesystem::recursive_directory_iterator(folder); it != end(it); ++it) {
     const std::filesystem::directory_entry& entry = *it;
     if (!entry.is_regular_file()) continue;
@@ -82,7 +84,7 @@ std::vector<std::string> find_in_directory(const std::filesystem::path& folder) 
     const bool in_place = it.depth() == 0;
     if (extension == ".safetensors" && in_place && name.starts_with("model"))
       shards.emplace_back(entry.path());
-    else if (it.depth() == 1 && is_dense_module(entry.path()))
+    else if ((it.depth() == 1 && is_dense_module(entry.path())) || (npz && in_place && name == kNpzName))
       continue;
     else if (extension == ".safetensors" || extension == ".bin" || extension == ".pt" ||
              extension == ".pth" || extension == ".npz" || extension == ".gguf")

@@ -13,7 +13,9 @@
 #include "convert/twins.hpp"
 #include "convert/verify_meaning.hpp"
 #include "convert/weight_check.hpp"
+#include "io/npz.hpp"
 #include "models/encoder_match.hpp"
+#include "models/npz_weights.hpp"
 #include "models/tensor_match.hpp"
 
 namespace assay {
@@ -36,6 +38,15 @@ EncoderFormats stored_formats(const ModelFile& output) {
 
 bool is_npz(const ModelFile& output) {
   return output.container() == Container::kNpz;
+}
+
+/// Of the weights in the files. The scale of a tensor in weights.npz is held in memory once a row.
+uint64_t stored_bytes(const ModelFile& output) {
+  if (!is_npz(output)) return output.weight_bytes();
+  const NpzFile file(output.path() / kNpzName);
+  uint64_t total = 0;
+  for (const NpzArray& array : file.arrays()) total += array.bytes;
+  return total;
 }
 
 /// What the output says it was made by: its manifest entry, else its own file type or quantization.
@@ -170,11 +181,12 @@ class Verifier {
   }
 
   std::string check_bytes() {
-    if (output_->weight_bytes() != plan().weight_bytes)
+    const uint64_t stored = stored_bytes(*output_);
+    if (stored != plan().weight_bytes)
       throw Error(Fault{"weights have another size than planned",
                         path_.string(),
                         format_bytes(plan().weight_bytes),
-                        format_bytes(output_->weight_bytes()),
+                        format_bytes(stored),
                         {}});
     if (entry_.is_null()) return fmt::format("{} of weights as planned", format_bytes(plan().weight_bytes));
     for (const PlannedFile& file : plan().files) {
