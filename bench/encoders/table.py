@@ -25,8 +25,8 @@ def against_fastest(rows, dtype, peer_dtypes):
     best = min(peers, key=lambda row: row["seconds_per_pass"])
     share = ours.get("peak_share")
     peak = f"; {share:.0%} of this machine's int8 peak" if share else ""
-    return (f"\nassay {dtype} takes 1/{best['seconds_per_pass'] / ours['seconds_per_pass']:.2f} of the time of "
-            f"{best['engine']} {best['dtype']}, the fastest; cosine min {ours['cosine']['min']:.5f} beside "
+    return (f"\nassay {dtype} is {best['seconds_per_pass'] / ours['seconds_per_pass']:.2f} times as fast as "
+            f"{best['engine']} {best['dtype']}, the fastest peer; cosine min {ours['cosine']['min']:.5f} beside "
             f"{best['cosine']['min']:.5f}{peak}.\n")
 
 
