@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "cli/eval_encoder.hpp"
 #include "cli/options.hpp"
 #include "cli/terminal_progress.hpp"
 #include "cli/verb.hpp"
@@ -170,12 +171,15 @@ RunVerb declare_eval(CLI::App& command) {
   logits->add_option("--ids", options->ids, "token ids, separated by commas")->delimiter(',')->required();
   logits->add_option("-o,--output", options->output, "file for [tokens, vocabulary] f32 values")->required();
   logits->add_flag("--overwrite", options->overwrite, "let -o replace a file that exists");
+  const RunVerb run_encoder = declare_eval_encoder(command);
+  const CLI::App* encoder = command.get_subcommand("encoder");
   add_examples(
       command,
       "  assay eval perplexity model.gguf --text wiki.test.raw --ctx 512\n"
       "  assay eval divergence out/mlx-4bit out/model-Q4_K_M.gguf --reference checkpoint --text heldout.txt\n"
       "  assay eval logits model.gguf --ids 1,15,7 --compute exact -o logits.f32");
-  return [options, perplexity, divergence] {
+  return [options, perplexity, divergence, encoder, run_encoder] {
+    if (encoder->parsed()) return run_encoder();
     if (perplexity->parsed()) return run_perplexity(*options);
     if (divergence->parsed()) return run_divergence(*options);
     return run_logits(*options);
