@@ -22,6 +22,8 @@ constexpr assay::Verb kVerbs[] = {
     {"verify", "prove an output against its source", assay::declare_verify},
     {"generate", "continue a text, or answer a prompt", assay::declare_generate},
     {"chat", "talk with a model", assay::declare_chat},
+    {"embed", "turn texts into vectors with a sentence encoder", assay::declare_embed},
+    {"classify", "label texts, pairs or tokens; or choose among labels of your own", assay::declare_classify},
     {"bench", "measure load, prefill and decode", assay::declare_bench},
     {"eval", "measure quality: perplexity, divergence from a reference", assay::declare_eval},
     {"compare", "build, prove, measure and run several formats of one model side by side",

@@ -21,6 +21,8 @@ RunVerb declare_inspect(CLI::App& command);
 RunVerb declare_verify(CLI::App& command);
 RunVerb declare_generate(CLI::App& command);
 RunVerb declare_chat(CLI::App& command);
+RunVerb declare_embed(CLI::App& command);
+RunVerb declare_classify(CLI::App& command);
 RunVerb declare_bench(CLI::App& command);
 RunVerb declare_eval(CLI::App& command);
 RunVerb declare_compare(CLI::App& command);

@@ -1,0 +1,314 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "base/error.hpp"
+#include "cli/options.hpp"
+#include "cli/result_sink.hpp"
+#include "cli/terminal_progress.hpp"
+#include "cli/text_rows.hpp"
+#include "cli/verb.hpp"
+#include "engine/encoder_model.hpp"
+#include "engine/zero_shot.hpp"
+#include "eval/classifier_comparison.hpp"
+
+namespace assay {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::array<std::string_view, 2> kFormats = {"jsonl", "csv"};
+
+struct Options {
+  std::string path, output, labels, hypothesis = "This example is {}.";
+  bool multi_label = false, tokens = false, overwrite = false, json = false;
+  TextInput input;
+  RunOptions run;
+
+  bool is_zero_shot() const noexcept { return !labels.empty(); }
+};
+
+/// What the model says of every text.
+struct Answers {
+  std::vector<std::string> labels;
+  std::vector<std::vector<double>> probabilities;
+  bool exclusive = true;  ///< probabilities of a text add up to 1
+
+  const std::string& label(size_t text) const {
+    const auto& row = probabilities[text];
+    return labels[static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin())];
+  }
+};
+
+/// "a, b,c" → a b c, as transformers splits its candidate labels.
+std::vector<std::string> split_labels(std::string_view text) {
+  std::vector<std::string> labels;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    std::string_view label = text.substr(0, comma);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    while (!label.empty() && label.front() == ' ') label.remove_prefix(1);
+    while (!label.empty() && label.back() == ' ') label.remove_suffix(1);
+    if (!label.empty()) labels.emplace_back(label);
+  }
+  return labels;
+}
+
+std::vector<double> softmax(std::span<const float> logits) {
+  const double most = *std::max_element(logits.begin(), logits.end());
+  std::vector<double> out;
+  double sum = 0.0;
+  for (const float logit : logits) sum += out.emplace_back(std::exp(double{logit} - most));
+  for (double& value : out) value /= sum;
+  return out;
+}
+
+/// One label or several that do not exclude each other: a sigmoid for each; else a softmax. As transformers'
+/// text-classification pipeline.
+std::vector<double> to_probabilities(std::span<const float> logits, ProblemKind problem) {
+  if (problem == ProblemKind::kSingleLabel && logits.size() > 1) return softmax(logits);
+  std::vector<double> out;
+  for (const float logit : logits) out.push_back(1.0 / (1.0 + std::exp(-double{logit})));
+  return out;
+}
+
+void require_head(const EncoderModel& model, EncoderHeadKind wanted) {
+  const EncoderHeadKind kind = model.traits().head.kind;
+  if (kind == wanted) return;
+  const std::string where = model.file().path().string();
+  if (kind == EncoderHeadKind::kNone)
+    throw Error({"this model has no classification head", where, "a head for texts or tokens",
+                 "hidden states alone", "a sentence encoder? assay embed runs it"});
+  if (kind == EncoderHeadKind::kToken)
+    throw Error({"this model labels tokens, not texts", where, {}, {}, "--tokens shows its labels"});
+  throw Error({"this model labels texts, not tokens", where, {}, {}, "leave --tokens out"});
+}
+
+std::vector<EncoderText> texts_of(const std::vector<TextRow>& rows) {
+  std::vector<EncoderText> texts;
+  for (const TextRow& row : rows) texts.push_back({row.text, row.pair});
+  return texts;
+}
+
+Answers classify_by_head(EncoderModel& model, const std::vector<TextRow>& rows,
+                         const EncoderModel::Advance& advance) {
+  const EncoderHead& head = model.traits().head;
+  Answers answers{.labels = head.labels, .probabilities = {}};
+  answers.exclusive = head.problem == ProblemKind::kSingleLabel && head.labels.size() > 1;
+  for (const std::vector<float>& logits : model.logits(texts_of(rows), advance))
+    answers.probabilities.push_back(to_probabilities(logits, head.problem));
+  return answers;
+}
+
+Answers classify_by_hypotheses(const Options& options, EncoderModel& model, const std::vector<TextRow>& rows,
+                               const EncoderModel::Advance& advance) {
+  ZeroShotOptions zero_shot{split_labels(options.labels), options.hypothesis, options.multi_label};
+  std::vector<std::string> texts;
+  for (const TextRow& row : rows) texts.push_back(row.text);
+  Answers answers{.labels = zero_shot.labels,
+                  .probabilities = classify_zero_shot(model, texts, zero_shot, advance)};
+  answers.exclusive = !options.multi_label && zero_shot.labels.size() > 1;
+  if (find_entailment(model.traits().head.labels).guessed)
+    fmt::print(stderr, "no label of this model begins with \"entail\": the last one, {}, is taken for it\n",
+               model.traits().head.labels.back());
+  return answers;
+}
+
+/// The label that a row of the file names: by its text, or by its number.
+const std::string& true_label(const std::string& given, const std::vector<std::string>& labels,
+                              const std::string& where) {
+  const auto found = std::find(labels.begin(), labels.end(), given);
+  if (found != labels.end()) return *found;
+  const bool number =
+      !given.empty() && given.size() < 7 && given.find_first_not_of("0123456789") == std::string::npos;
+  if (number && std::stoul(given) < labels.size()) return labels[std::stoul(given)];
+  throw Error({fmt::format("label \"{}\" is none of the model's", given),
+               where,
+               fmt::format("one of: {}", fmt::join(labels, ", ")),
+               {},
+               {}});
+}
+
+/// Every true label, so that a wrong one is found before the model runs.
+std::vector<std::string> true_labels(const Options& options, const std::vector<TextRow>& rows,
+                                     const std::vector<std::string>& labels) {
+  std::vector<std::string> out;
+  if (options.input.label_field.empty()) return out;
+  const std::string file = options.input.file.empty() ? "standard input" : options.input.file;
+  for (const TextRow& row : rows)
+    out.push_back(true_label(row.label.value_or(""), labels, fmt::format("{}:{}", file, row.line)));
+  return out;
+}
+
+ordered_json probabilities_json(const std::vector<double>& values) {
+  ordered_json list = ordered_json::array();
+  for (const double value : values)
+    list.push_back(std::isfinite(value) ? ordered_json(value) : ordered_json());
+  return list;
+}
+
+void write_document(const std::vector<TextRow>& rows, const Answers& answers,
+                    const std::optional<Estimate>& accuracy) {
+  ordered_json results = ordered_json::array();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    ordered_json& result = results.emplace_back(ordered_json{{"text", rows[i].text}});
+    if (rows[i].pair) result["pair"] = *rows[i].pair;
+    if (!rows[i].id.is_null()) result["id"] = rows[i].id;
+    result["label"] = answers.label(i);
+    result["probabilities"] = probabilities_json(answers.probabilities[i]);
+  }
+  ordered_json document = {
+      {"labels", answers.labels}, {"exclusive", answers.exclusive}, {"results", results}};
+  if (accuracy) document["accuracy"] = to_json(*accuracy);
+  print_json(document);
+}
+
+void write_lines(const std::vector<TextRow>& rows, const Answers& answers, ResultSink& sink) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    ordered_json line;
+    if (rows[i].id.is_null())
+      line["index"] = i;
+    else
+      line["id"] = rows[i].id;
+    line["label"] = answers.label(i);
+    const ordered_json values = probabilities_json(answers.probabilities[i]);
+    for (size_t k = 0; k < values.size(); ++k) line["probabilities"][answers.labels[k]] = values[k];
+    sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  }
+}
+
+void write_csv(const Answers& answers, ResultSink& sink) {
+  std::string header = "index,label";
+  for (const std::string& label : answers.labels) header += "," + csv_cell(label);
+  sink.write(header + "\n");
+  for (size_t i = 0; i < answers.probabilities.size(); ++i) {
+    std::string line = fmt::format("{},{}", i, csv_cell(answers.label(i)));
+    for (const double value : answers.probabilities[i]) line += fmt::format(",{}", value);
+    sink.write(line + "\n");
+  }
+}
+
+/// The tokens of one text with their labels; special tokens have none.
+ordered_json label_tokens(const EncoderModel& model, const TextRow& row, std::span<const float> logits) {
+  const std::vector<std::string>& labels = model.traits().head.labels;
+  const Encoding encoding = model.tokenize({row.text, row.pair});
+  ordered_json tokens = ordered_json::array();
+  for (size_t i = 0; i < encoding.ids.size(); ++i) {
+    if (model.tokenizer().is_special(encoding.ids[i])) continue;
+    const auto chances = softmax(logits.subspan(i * labels.size(), labels.size()));
+    const auto best = static_cast<size_t>(std::max_element(chances.begin(), chances.end()) - chances.begin());
+    tokens.push_back({{"token", model.tokenizer().token(encoding.ids[i])},
+                      {"id", encoding.ids[i]},
+                      {"position", i},
+                      {"label", labels[best]},
+                      {"probability", chances[best]}});
+  }
+  return tokens;
+}
+
+void run_tokens(const Options& options, EncoderModel& model, const std::vector<TextRow>& rows,
+                ResultSink& sink) {
+  require_head(model, EncoderHeadKind::kToken);
+  TerminalProgress progress;
+  progress.begin("classify", rows.size(), "text");
+  const auto logits = model.token_logits(texts_of(rows), [&](size_t done) { progress.advance(done); });
+  progress.end();
+  ordered_json results = ordered_json::array();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const ordered_json tokens = label_tokens(model, rows[i], logits[i]);
+    if (options.json) {
+      results.push_back({{"text", rows[i].text}, {"tokens", tokens}});
+      continue;
+    }
+    const ordered_json line = {{"index", i}, {"tokens", tokens}};
+    sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  }
+  if (options.json) print_json({{"labels", model.traits().head.labels}, {"results", results}});
+}
+
+void run_texts(const Options& options, const std::string& format, EncoderModel& model,
+               const std::vector<TextRow>& rows, ResultSink& sink) {
+  require_head(model, EncoderHeadKind::kSequence);
+  const auto truth = true_labels(
+      options, rows, options.is_zero_shot() ? split_labels(options.labels) : model.traits().head.labels);
+  TerminalProgress progress;
+  progress.begin("classify", rows.size(), "text");
+  const auto advance = [&](size_t done) { progress.advance(done); };
+  const Answers answers = options.is_zero_shot() ? classify_by_hypotheses(options, model, rows, advance)
+                                                 : classify_by_head(model, rows, advance);
+  progress.end();
+  std::optional<Estimate> accuracy;
+  if (!truth.empty()) {
+    int64_t right = 0;
+    for (size_t i = 0; i < rows.size(); ++i) right += answers.label(i) == truth[i] ? 1 : 0;
+    accuracy = wilson_share(right, static_cast<int64_t>(rows.size()));
+  }
+  if (options.json)
+    write_document(rows, answers, accuracy);
+  else if (format == "csv")
+    write_csv(answers, sink);
+  else
+    write_lines(rows, answers, sink);
+  if (accuracy)
+    fmt::print(stderr, "accuracy {:.4f} (95 % interval {:.4f} to {:.4f}, {} texts)\n", accuracy->value,
+               accuracy->low, accuracy->high, accuracy->n);
+}
+
+void check_usage(const Options& options) {
+  if (options.json && !options.output.empty()) throw UsageError("give either --json or -o");
+  if (options.tokens && options.is_zero_shot())
+    throw UsageError("--tokens and --labels contradict each other");
+  if (options.multi_label && !options.is_zero_shot()) throw UsageError("--multi-label belongs to --labels");
+  if (options.is_zero_shot() &&
+      (options.input.pair || !options.input.pair_field.empty() || !options.input.pair_column.empty()))
+    throw UsageError("with --labels the second text is the template's; leave --pair out");
+  if (options.is_zero_shot())
+    fill_hypotheses({split_labels(options.labels), options.hypothesis, options.multi_label});
+}
+
+int run_classify(const Options& options) {
+  check_usage(options);
+  const std::string format = result_format(options.output, kFormats);
+  if (options.tokens && format == "csv") throw UsageError("labels of tokens are written as .jsonl");
+  const std::vector<TextRow> rows = options.input.read();
+  EncoderModel model(expand_path(options.path), options.run.engine());
+  ResultSink sink(options.output, options.overwrite);  // refuses an existing file before the work
+  if (options.tokens)
+    run_tokens(options, model, rows, sink);
+  else
+    run_texts(options, format, model, rows, sink);
+  sink.commit();
+  return 0;
+}
+
+}  // namespace
+
+RunVerb declare_classify(CLI::App& command) {
+  auto options = std::make_shared<Options>();
+  command.add_option("path", options->path, "checkpoint of a classifier, or an int8 or int4 directory")
+      ->required();
+  options->input.declare(command, true);
+  command.add_option("--labels", options->labels,
+                     "labels of your own, joined by commas: the model must judge entailment");
+  command.add_option("--template", options->hypothesis, "what a label of your own is put into")
+      ->capture_default_str();
+  command.add_flag("--multi-label", options->multi_label, "labels of your own do not exclude each other");
+  command.add_flag("--tokens", options->tokens, "label every token, with a model for that");
+  command.add_option("-o,--output", options->output, "file for the results: .jsonl or .csv");
+  command.add_flag("--overwrite", options->overwrite, "replace an existing file");
+  command.add_flag("--json", options->json, "print one JSON document");
+  options->run.declare(command);
+  add_examples(
+      command,
+      "  assay classify out/int8 --text \"What a wonderful film.\" --json\n"
+      "  assay classify out/int8 --file reviews.csv --column review --label-field stars -o answers.csv\n"
+      "  assay classify models/reranker --text \"what is a crate\" --pair \"A crate is a package.\"\n"
+      "  assay classify models/mnli --text \"The engine failed.\" --labels travel,repair,cooking");
+  return [options] { return run_classify(*options); };
+}
+
+}  // namespace assay

@@ -1,0 +1,58 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace assay {
+
+/// A text to work on, with what came with it.
+struct TextRow {
+  std::string text;
+  std::optional<std::string> pair{};
+  std::optional<std::string> label{};  ///< what people say the answer is
+  nlohmann::ordered_json id{};         ///< the member "id" of a JSONL row; null elsewhere
+  size_t line = 0;                     ///< where it stands in its file, from 1; 0 for --text
+};
+
+/// How the lines of a file become texts.
+enum class TextFormat : uint8_t { kLines, kJsonl, kCsv, kTsv };
+
+/// Options by which embed and classify are given their texts.
+struct TextInput {
+  std::vector<std::string> texts;
+  std::optional<std::string> pair;
+  std::string file, format;
+  std::string field = "text", pair_field, column, pair_column, label_field;
+
+  /// --text, --file, --input-format, --field, --column; with `classifies` also --pair, --pair-field,
+  /// --pair-column and --label-field.
+  void declare(CLI::App& command, bool classifies);
+  /// The texts in order: those of --text, else of --file, else of stdin. Throws UsageError for options that
+  /// contradict each other, Error with file and line for rows that cannot be read.
+  std::vector<TextRow> read() const;
+
+ private:
+  void check_usage() const;
+};
+
+/// Rows of `bytes`, a file of this format that messages call `where`. Lines: every line is a text, empty ones
+/// too. JSONL: one object a line, blank lines are passed over. CSV and TSV: the first row names the columns.
+std::vector<TextRow> read_text_rows(std::string_view bytes, TextFormat format, const TextInput& input,
+                                    const std::string& where);
+
+/// A record of a CSV file and the line on which it begins.
+struct CsvRecord {
+  std::vector<std::string> cells;
+  size_t line = 0;
+};
+/// Records as RFC 4180 writes them: cells in quotes may hold separators, line breaks and doubled quotes;
+/// lines end with \n or \r\n; a line without anything is no record. Throws Error naming `where` and the line
+/// for a quote that never closes and for text behind a closing quote.
+std::vector<CsvRecord> parse_csv(std::string_view bytes, char separator, const std::string& where);
+/// The cell, in quotes where RFC 4180 asks for them.
+std::string csv_cell(std::string_view text);
+
+}  // namespace assay
