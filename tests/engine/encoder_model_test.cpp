@@ -88,7 +88,7 @@ class EncoderModelGolden : public testing::TestWithParam<std::string> {
 
   void compare(const std::string& key, const Rows& ours) const {
     const double difference = test::relative_difference(ours, expected(key));
-    std::printf("[          ] %s: %.2g of the rms\n", key.c_str(), difference);
+    RecordProperty(key, std::to_string(difference));
     EXPECT_LT(difference, kBound) << key;
   }
 
