@@ -47,6 +47,11 @@ class Checkpoint:
     def config(self) -> dict:
         return json.loads((self.path / "config.json").read_text())
 
+    @property
+    def writes_text(self) -> bool:
+        """A decoder: its class is XForCausalLM. The repository's models hold encoders too."""
+        return any(name.endswith("ForCausalLM") for name in self.config.get("architectures") or ())
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         return Tokenizer.from_file(str(self.path / "tokenizer.json"))
@@ -149,7 +154,8 @@ def find_checkpoints(root: Path, data: Path, work: Path, quick: bool) -> list[Ch
         copy = copy_checkpoint(tests / name, work / name)
         add_tokenizer(copy)
         found.append(Checkpoint(copy, trained=False, small=True))
-    found += [Checkpoint(config.parent, trained=True) for config in sorted(root.glob("models/*/config.json"))]
+    trained = [Checkpoint(config.parent, trained=True) for config in sorted(root.glob("models/*/config.json"))]
+    found += [c for c in trained if c.writes_text]
     if not quick:
         found.append(Checkpoint(data / "models/TinyStories-656K", trained=True))
     return [c for c in found if any(c.path.glob("model*.safetensors"))]
