@@ -17,7 +17,8 @@ void PromptOptions::declare(CLI::App& command) {
   command.add_option("--min-p", sampling.min_p, "drop tokens below this share of the best one's probability");
   command.add_option("--repeat-penalty", sampling.repeat_penalty,
                      "make tokens already seen less likely; 1 is off");
-  command.add_option("--seed", sampling.seed, "seed of the random choice (default 0)");
+  command.add_option("--seed", sampling.seed, "seed of the random choice (default 0)")
+      ->check(CLI::NonNegativeNumber);
   command.add_option("--stop", generate.stop, "end the answer before this text (repeatable)");
   command.add_option("--max-tokens", generate.max_tokens, "tokens to generate at most (default 256)")
       ->check(kCount);
