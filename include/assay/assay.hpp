@@ -25,8 +25,8 @@ struct Output {
   double seconds = 0.0;
 };
 
-/// Writes each recipe ("mlx:4bit", "gguf:Q4_K_M", …) of a Hugging Face checkpoint directory below `folder`,
-/// and assay.json beside them. Outputs appear under their final names complete or not at all.
+/// Writes each recipe ("mlx:4bit", "gguf:Q4_K_M", "int8", …) of a Hugging Face checkpoint directory below
+/// `folder`, and assay.json beside them. Outputs appear under their final names complete or not at all.
 std::vector<Output> quantize(const std::string& source, const std::vector<std::string>& recipes,
                              const std::string& folder, const QuantizeOptions& options = {});
 
@@ -77,6 +77,33 @@ class Model {
   /// The answer; `on_text` receives it piece by piece as it becomes certain.
   std::string generate(const std::string& prompt, const GenerateOptions& options = {},
                        const std::function<void(std::string_view)>& on_text = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct Classification {
+  std::string label;                  ///< the likeliest
+  std::vector<double> probabilities;  ///< in the order of Encoder::labels()
+};
+
+/// An encoder opened for embedding and classifying: a checkpoint, or an int8, int4, MLX or npz directory. Not
+/// for use by two threads at once.
+class Encoder {
+ public:
+  explicit Encoder(const std::string& path, const ModelOptions& options = {});
+  ~Encoder();
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+
+  /// One vector per text, pooled and normalized as the model's own files say. A text's vector is the same,
+  /// bit for bit, whatever texts stand beside it.
+  std::vector<std::vector<float>> embed(const std::vector<std::string>& texts);
+  /// Names of the labels; empty for a model without a classification head.
+  const std::vector<std::string>& labels() const noexcept;
+  /// One answer per text. Throws for a model without a classification head.
+  std::vector<Classification> classify(const std::vector<std::string>& texts);
 
  private:
   struct State;

@@ -1,15 +1,29 @@
+#include <algorithm>
+
 #include "assay/assay.hpp"
 #include "base/file.hpp"
 #include "convert/convert.hpp"
 #include "convert/inspect.hpp"
 #include "convert/verify.hpp"
+#include "engine/encoder_model.hpp"
 #include "engine/generate.hpp"
+#include "engine/label_probabilities.hpp"
 
 namespace assay::api {
 namespace {
 
 ThreadPool make_pool(int threads) {
   return ThreadPool(threads > 0 ? threads : count_physical_cores());
+}
+
+EngineOptions engine_options(const ModelOptions& options) {
+  return {.threads = options.threads, .compute = options.exact ? Compute::kExact : Compute::kFast};
+}
+
+std::vector<EncoderText> encoder_texts(const std::vector<std::string>& texts) {
+  std::vector<EncoderText> rows;
+  for (const std::string& text : texts) rows.push_back({text});
+  return rows;
 }
 
 }  // namespace
@@ -56,9 +70,7 @@ struct Model::State {
 };
 
 Model::Model(const std::string& path, const ModelOptions& options)
-    : state_(new State{LanguageModel(
-          expand_path(path),
-          {.threads = options.threads, .compute = options.exact ? Compute::kExact : Compute::kFast})}) {}
+    : state_(new State{LanguageModel(expand_path(path), engine_options(options))}) {}
 Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
@@ -81,6 +93,34 @@ std::string Model::generate(const std::string& prompt, const GenerateOptions& op
   settings.max_tokens = options.max_tokens;
   settings.stop = options.stop;
   return assay::generate(model, ids, settings, on_text).text;
+}
+
+struct Encoder::State {
+  EncoderModel model;
+};
+
+Encoder::Encoder(const std::string& path, const ModelOptions& options)
+    : state_(new State{EncoderModel(expand_path(path), engine_options(options))}) {}
+Encoder::~Encoder() = default;
+Encoder::Encoder(Encoder&&) noexcept = default;
+Encoder& Encoder::operator=(Encoder&&) noexcept = default;
+
+std::vector<std::vector<float>> Encoder::embed(const std::vector<std::string>& texts) {
+  return state_->model.embed(encoder_texts(texts));
+}
+
+const std::vector<std::string>& Encoder::labels() const noexcept {
+  return state_->model.traits().head.labels;
+}
+
+std::vector<Classification> Encoder::classify(const std::vector<std::string>& texts) {
+  std::vector<Classification> answers;
+  for (const std::vector<float>& logits : state_->model.logits(encoder_texts(texts))) {
+    const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+    answers.push_back({.label = labels()[static_cast<size_t>(best)],
+                       .probabilities = label_probabilities(logits, state_->model.traits().head.problem)});
+  }
+  return answers;
 }
 
 }  // namespace assay::api

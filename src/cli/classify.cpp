@@ -13,8 +13,9 @@
 #include "cli/text_rows.hpp"
 #include "cli/verb.hpp"
 #include "engine/encoder_model.hpp"
+#include "engine/label_probabilities.hpp"
 #include "engine/zero_shot.hpp"
-#include "eval/classifier_comparison.hpp"
+#include "eval/encoder_evaluation.hpp"
 
 namespace assay {
 namespace {
@@ -58,24 +59,6 @@ std::vector<std::string> split_labels(std::string_view text) {
   return labels;
 }
 
-std::vector<double> softmax(std::span<const float> logits) {
-  const double most = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> out;
-  double sum = 0.0;
-  for (const float logit : logits) sum += out.emplace_back(std::exp(double{logit} - most));
-  for (double& value : out) value /= sum;
-  return out;
-}
-
-/// One label or several that do not exclude each other: a sigmoid for each; else a softmax. As transformers'
-/// text-classification pipeline.
-std::vector<double> to_probabilities(std::span<const float> logits, ProblemKind problem) {
-  if (problem == ProblemKind::kSingleLabel && logits.size() > 1) return softmax(logits);
-  std::vector<double> out;
-  for (const float logit : logits) out.push_back(1.0 / (1.0 + std::exp(-double{logit})));
-  return out;
-}
-
 void require_head(const EncoderModel& model, EncoderHeadKind wanted) {
   const EncoderHeadKind kind = model.traits().head.kind;
   if (kind == wanted) return;
@@ -100,7 +83,7 @@ Answers classify_by_head(EncoderModel& model, const std::vector<TextRow>& rows,
   Answers answers{.labels = head.labels, .probabilities = {}};
   answers.exclusive = head.problem == ProblemKind::kSingleLabel && head.labels.size() > 1;
   for (const std::vector<float>& logits : model.logits(texts_of(rows), advance))
-    answers.probabilities.push_back(to_probabilities(logits, head.problem));
+    answers.probabilities.push_back(label_probabilities(logits, head.problem));
   return answers;
 }
 
@@ -118,29 +101,16 @@ Answers classify_by_hypotheses(const Options& options, EncoderModel& model, cons
   return answers;
 }
 
-/// The label that a row of the file names: by its text, or by its number.
-const std::string& true_label(const std::string& given, const std::vector<std::string>& labels,
-                              const std::string& where) {
-  const auto found = std::find(labels.begin(), labels.end(), given);
-  if (found != labels.end()) return *found;
-  const bool number =
-      !given.empty() && given.size() < 7 && given.find_first_not_of("0123456789") == std::string::npos;
-  if (number && std::stoul(given) < labels.size()) return labels[std::stoul(given)];
-  throw Error({fmt::format("label \"{}\" is none of the model's", given),
-               where,
-               fmt::format("one of: {}", fmt::join(labels, ", ")),
-               {},
-               {}});
-}
-
 /// Every true label, so that a wrong one is found before the model runs.
 std::vector<std::string> true_labels(const Options& options, const std::vector<TextRow>& rows,
                                      const std::vector<std::string>& labels) {
   std::vector<std::string> out;
   if (options.input.label_field.empty()) return out;
   const std::string file = options.input.file.empty() ? "standard input" : options.input.file;
-  for (const TextRow& row : rows)
-    out.push_back(true_label(row.label.value_or(""), labels, fmt::format("{}:{}", file, row.line)));
+  for (const TextRow& row : rows) {
+    const std::string where = fmt::format("{}:{}", file, row.line);
+    out.push_back(labels[static_cast<size_t>(label_number(row.label.value_or(""), labels, where))]);
+  }
   return out;
 }
 
@@ -199,7 +169,8 @@ ordered_json label_tokens(const EncoderModel& model, const TextRow& row, std::sp
   ordered_json tokens = ordered_json::array();
   for (size_t i = 0; i < encoding.ids.size(); ++i) {
     if (model.tokenizer().is_special(encoding.ids[i])) continue;
-    const auto chances = softmax(logits.subspan(i * labels.size(), labels.size()));
+    const auto chances =
+        label_probabilities(logits.subspan(i * labels.size(), labels.size()), ProblemKind::kSingleLabel);
     const auto best = static_cast<size_t>(std::max_element(chances.begin(), chances.end()) - chances.begin());
     tokens.push_back({{"token", model.tokenizer().token(encoding.ids[i])},
                       {"id", encoding.ids[i]},

@@ -1,6 +1,7 @@
 // The README's library example, and the public header on its own.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "assay/assay.hpp"
@@ -30,6 +31,38 @@ TEST(Api, QuantizesProvesInspectsAndRuns) {
     EXPECT_EQ(text, pieces);
     EXPECT_EQ(text, model.generate("a", {.max_tokens = 8, .chat_template = false}));
   }
+}
+
+TEST(Api, EncodersEmbedAndClassify) {
+  const assay::test::TemporaryFolder folder;
+  const std::string source = assay::test::source_file("tests/models/encoders/distilbert-sequence").string();
+  const auto outputs = assay::api::quantize(source, {"int8"}, folder.path().string());
+  ASSERT_EQ(1u, outputs.size());
+  EXPECT_EQ("quantized", assay::api::inspect(outputs[0].path).verdict);
+  assay::api::Encoder reference(source, {.exact = true}), candidate(outputs[0].path);
+  const std::vector<std::string> texts{"a short text", "and a second one that is longer"};
+  const auto together = candidate.embed(texts);
+  ASSERT_EQ(2u, together.size());
+  EXPECT_EQ(candidate.embed({texts[1]})[0], together[1]);  // alone or not: the same bits
+  EXPECT_EQ(reference.labels(), candidate.labels());
+  const auto answers = candidate.classify(texts);
+  ASSERT_EQ(2u, answers.size());
+  ASSERT_EQ(candidate.labels().size(), answers[0].probabilities.size());
+  double sum = 0.0;
+  for (const double p : answers[0].probabilities) sum += p;
+  EXPECT_NEAR(1.0, sum, 1e-12);
+  const auto& labels = candidate.labels();
+  const auto best = std::find(labels.begin(), labels.end(), answers[0].label) - labels.begin();
+  for (const double p : answers[0].probabilities)
+    EXPECT_LE(p, answers[0].probabilities[static_cast<size_t>(best)]);
+}
+
+TEST(Api, AnEncoderWithoutHeadSaysSo) {
+  const std::string path = assay::test::source_file("tests/models/encoders/bert-sentence").string();
+  assay::api::Encoder encoder(path);
+  EXPECT_TRUE(encoder.labels().empty());
+  EXPECT_EQ(1u, encoder.embed({""}).size());  // an empty text is its special tokens
+  EXPECT_THROW(encoder.classify({"text"}), std::runtime_error);
 }
 
 TEST(Api, FaultsAreOneLineOfRuntimeError) {
