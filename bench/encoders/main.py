@@ -26,7 +26,7 @@ def data_folder():
     return folder if folder.is_dir() else None
 
 
-def machine():
+def machine(options):
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(errors="replace").split("\n")
     except OSError:
@@ -35,7 +35,15 @@ def machine():
     flags = field.get("flags", "").split()
     known = [flag for flag in INT8_FLAGS if flag in flags]
     return {"cpu": field.get("model name", "unknown"), "int8": " ".join(known) or "no int8 products",
-            "load": os.getloadavg()[0]}
+            "load": os.getloadavg()[0], "int8_macs_per_second": integer_peak(options)}
+
+
+def integer_peak(options):
+    """int8 multiply-adds a second of all threads by a loop over registers; None without the program."""
+    if options.integer_peak is None:
+        return None
+    measured = json.loads(subprocess.run([options.integer_peak], capture_output=True, text=True, check=True).stdout)
+    return measured["int8_macs_per_second"] * options.threads or None
 
 
 def physical_cores():
@@ -84,6 +92,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="encoders.sh", description=__doc__)
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--assay", help="the binary; without it the peers alone")
+    parser.add_argument("--integer-peak", help="bench/integer_peak's binary, for the share of the int8 peak")
     parser.add_argument("--torch-python", help="a Python with torch and transformers")
     parser.add_argument("--threads", type=int, default=physical_cores())
     parser.add_argument("--rounds", type=int, default=7)
@@ -102,7 +111,7 @@ def measure_model(options, name, model, made, missing):
     if options.prepare:
         return []
     engines = open_assay(options, model, folder) + open_peers(options, name, model, folder, missing)
-    results = [{"model": name, **measure.measure(engines, workload, options.rounds, folder)} for workload in made]
+    results = [{"model": name, "macs_per_token": encoder.macs_per_token(), **measure.measure(engines, workload, options.rounds, folder)} for workload in made]
     for engine in engines:
         engine.close()
     return results
@@ -119,7 +128,7 @@ def main():
     texts = workloads.open_texts(tokenizer, data_folder(), ROOT)
     made = workloads.make_workloads(texts, tokenizer, options.work / "workloads")
     made = [workload for workload in made if not options.workload or workload.name in options.workload]
-    document = {"machine": machine(), "threads": options.threads, "rounds": options.rounds, "results": [],
+    document = {"machine": machine(options), "threads": options.threads, "rounds": options.rounds, "results": [],
                 "missing": []}
     for name, model in models.items():
         if not options.model or name in options.model:

@@ -80,8 +80,7 @@ class Assay:
 
     def time(self, workload, repeats):
         run = self._run(workload, "--repeats", str(repeats), "--warmup", "1")
-        return {"seconds": run["seconds"], "peak_rss_bytes": run["peak_rss_bytes"],
-                "peak_share": run.get("peak_share")}
+        return {"seconds": run["seconds"], "peak_rss_bytes": run["peak_rss_bytes"]}
 
     def vectors(self, workload, folder):
         path = folder / f"assay-{self.dtype}.f32"
@@ -129,7 +128,7 @@ def figures(engine, answers, workload, vectors, reference):
             "seconds_per_pass": middle, "ms_per_batch": middle / len(batches) * 1e3,
             "ms_per_batch_best": min(min(answer["seconds"]) for answer in answers) / len(batches) * 1e3,
             "texts_per_second": texts / middle, "tokens_per_second": tokens / middle, "turns": turns,
-            "cosine": cosines(vectors, reference), "peak_share": answers[-1].get("peak_share"),
+            "cosine": cosines(vectors, reference),
             "peak_rss_bytes": max(answer["peak_rss_bytes"] for answer in answers)}
 
 

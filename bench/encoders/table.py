@@ -16,26 +16,28 @@ def row_line(row, ours):
             f"| {cosine['mean']:.5f} | {cosine['p5']:.5f} | {cosine['min']:.5f} | {row['peak_rss_bytes'] / 1e6:.0f} |")
 
 
-def against_fastest(rows, dtype, peer_dtypes):
-    """One line: assay's dtype beside the fastest peer of `peer_dtypes`."""
+def against_fastest(rows, dtype, peer_dtypes, peak=None):
+    """One line: assay's dtype beside the fastest peer of `peer_dtypes`. `peak`: the multiply-adds of one token's
+    weights, and those a second that the machine's registers can do."""
     ours = find(rows, "assay", dtype)
     peers = [row for row in rows if row["engine"] != "assay" and row["dtype"] in peer_dtypes]
     if ours is None or not peers:
         return ""
     best = min(peers, key=lambda row: row["seconds_per_pass"])
-    share = ours.get("peak_share")
-    peak = f"; {share:.0%} of this machine's int8 peak" if share else ""
+    share = f"; {ours['tokens_per_second'] * peak[0] / peak[1]:.1%} of this machine's int8 peak" if peak else ""
     return (f"\nassay {dtype} is {best['seconds_per_pass'] / ours['seconds_per_pass']:.2f} times as fast as "
             f"{best['engine']} {best['dtype']}, the fastest peer; cosine min {ours['cosine']['min']:.5f} beside "
-            f"{best['cosine']['min']:.5f}{peak}.\n")
+            f"{best['cosine']['min']:.5f}{share}.\n")
 
 
-def section(model, measured):
+def section(model, measured, macs_per_second):
     rows = sorted(measured["rows"], key=lambda row: row["seconds_per_pass"])
     ours = find(rows, "assay", "int8")
     lines = "\n".join(row_line(row, ours) for row in rows)
     return (f"### {model}, {measured['workload']}: {measured['description']}\n\n{HEADER}\n{lines}\n"
-            + against_fastest(rows, "int8", ("int8", "bf16", "f32")) + against_fastest(rows, "f32", ("f32",)))
+            + against_fastest(rows, "int8", ("int8", "bf16", "f32"),
+                              macs_per_second and (measured["macs_per_token"], macs_per_second))
+            + against_fastest(rows, "f32", ("f32",)))
 
 
 def versions(document):
@@ -50,6 +52,6 @@ def to_markdown(document):
             f"against {document['results'][0]['reference']}. assay's time includes pooling, the others' ends with "
             "the hidden states.\n\n")
     missing = "".join(f"- not measured: {line}\n" for line in document["missing"])
-    parts = [section(result["model"], result) for result in document["results"]]
+    parts = [section(result["model"], result, machine["int8_macs_per_second"]) for result in document["results"]]
     return head + "\n".join(parts) + "\nVersions and the instructions each engine reports:\n\n" + versions(
         document) + "\n" + missing
