@@ -35,6 +35,9 @@ std::string token_text(const Tokenizer& tokenizer, std::optional<TokenId> id) {
 LanguageModel::LanguageModel(const std::filesystem::path& path, const EngineOptions& options) {
   const Stopwatch load;
   file_ = std::make_unique<ModelFile>(ModelFile::open(path));
+  if (file_->config().encoder)
+    throw Error({"an encoder writes no text", path.string(), "a language model", file_->config().architecture,
+                 "use embed or classify"});
   tokenizer_ = std::make_unique<Tokenizer>(open_tokenizer(*file_));
   if (tokenizer_->vocab_size() > file_->config().vocab_size)
     throw Error({"the tokenizer does not fit the model", path.string(),
