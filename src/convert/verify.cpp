@@ -8,72 +8,16 @@
 #include "base/error.hpp"
 #include "base/memory.hpp"
 #include "base/sha256.hpp"
-#include "convert/encoder_plan.hpp"
 #include "convert/manifest.hpp"
+#include "convert/output_recipe.hpp"
 #include "convert/twins.hpp"
 #include "convert/verify_meaning.hpp"
 #include "convert/weight_check.hpp"
-#include "io/npz.hpp"
 #include "models/encoder_match.hpp"
-#include "models/npz_weights.hpp"
 #include "models/tensor_match.hpp"
 
 namespace assay {
 namespace {
-
-/// Formats by role, as the tensors of an encoder have them. A linear that fell back to int8 beside int4 ones
-/// says nothing; a table or a head of int8 may have fallen back too, which gives the same plan.
-EncoderFormats stored_formats(const ModelFile& output) {
-  EncoderFormats formats{int8_format(), int8_format(), int8_format()};
-  for (const ModelTensor& tensor : output.tensors()) {
-    const WeightFormat& format = tensor.weight.format;
-    if (tensor.slot.shape.size() < 2 || tensor.slot.role == TensorRole::kRelativeBias) continue;
-    const bool table = is_embedding(tensor.slot.role), head = is_head(tensor.slot.role);
-    if (format.kind == WeightKind::kInt4 || ((table || head) && format.kind == WeightKind::kF32) ||
-        (table && format.kind == WeightKind::kF16))
-      (table ? formats.embeddings : head ? formats.head : formats.linears) = format;
-  }
-  return formats;
-}
-
-bool is_npz(const ModelFile& output) {
-  return output.container() == Container::kNpz;
-}
-
-/// Of the weights in the files. The scale of a tensor in weights.npz is held in memory once a row.
-uint64_t stored_bytes(const ModelFile& output) {
-  if (!is_npz(output)) return output.weight_bytes();
-  const NpzFile file(output.path() / kNpzName);
-  uint64_t total = 0;
-  for (const NpzArray& array : file.arrays()) total += array.bytes;
-  return total;
-}
-
-/// What the output says it was made by: its manifest entry, else its own file type or quantization.
-Recipe find_recipe(const ModelFile& output, const nlohmann::json& entry) {
-  if (entry.is_object() && entry.contains("recipe") && entry["recipe"].is_string())
-    return parse_recipe(entry["recipe"].get<std::string>());
-  if (const GgufFile* gguf = output.gguf()) {
-    const int64_t type = gguf->metadata().integer("general.file_type");
-    const std::string_view name = type < 0 ? "" : gguf_file_type_name(static_cast<uint32_t>(type));
-    return parse_recipe("gguf:" + (name.empty() ? std::to_string(type) : std::string(name)));
-  }
-  const nlohmann::json& config = output.directory()->config();
-  const bool npz = is_npz(output);
-  if (npz || is_assay_config(config)) {
-    EncoderFormats formats = stored_formats(output);
-    formats.npz = npz;
-    return encoder_recipe(formats);
-  }
-  if (const auto settings = resolve_mlx_quantization(config, "", true)) {
-    if (settings->mode != "affine") return parse_recipe("mlx:" + settings->mode);
-    return parse_recipe(fmt::format("mlx:{}bit-g{}", settings->bits, settings->group_size));
-  }
-  const WeightKind kind = output.tensors().front().weight.format.kind;
-  return parse_recipe(kind == WeightKind::kF32   ? "mlx:f32"
-                      : kind == WeightKind::kF16 ? "mlx:f16"
-                                                 : "mlx:bf16");
-}
 
 class Verifier {
  public:
@@ -153,7 +97,7 @@ class Verifier {
 
   /// Planned once, when the first check needs it; throws the Error that kept it from being made.
   const Plan& plan() {
-    if (!plan_) plan_ = std::make_unique<Plan>(make_plan(source_, find_recipe(*output_, entry_)));
+    if (!plan_) plan_ = std::make_unique<Plan>(make_plan(source_, find_output_recipe(*output_, entry_)));
     return *plan_;
   }
 
@@ -181,7 +125,7 @@ class Verifier {
   }
 
   std::string check_bytes() {
-    const uint64_t stored = stored_bytes(*output_);
+    const uint64_t stored = stored_weight_bytes(*output_);
     if (stored != plan().weight_bytes)
       throw Error(Fault{"weights have another size than planned",
                         path_.string(),
@@ -261,7 +205,8 @@ class Verifier {
       for (const ModelTensor& tensor : output_->tensors()) {
         const SourceWeight source = source_weight(*source_.file(), tensor.slot, gguf, cast);
         if (source.rows() != tensor.weight.rows || source.cols() != tensor.weight.cols) continue;
-        findings.add(tensor, check_weight(tensor.weight, source, pool_, is_npz(*output_)));
+        findings.add(tensor,
+                     check_weight(tensor.weight, source, pool_, output_->container() == Container::kNpz));
         progress_.advance(source.view().codes.size());
         output_->release(tensor);
         if (const ModelTensor* original = source_.file()->find(tensor.slot.role, tensor.slot.layer))
