@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/options.hpp"
 #include "report/table.hpp"
 
@@ -67,7 +69,12 @@ void add_cost(Table& table, const std::string& name, const EncoderOutputs& outpu
 
 std::string cost_text(const EncoderSummary& summary) {
   Table table({"cost", "MB", "MiB", "smaller than f32", "resident MB", "texts/s", "tokens/s", "speed"});
-  add_cost(table, summary.reference_path, summary.reference, 0, 1);
+  // Both ratios are of the same parameters as f32, so the reference's own follows from a candidate's.
+  const EncoderReport& first = summary.candidates.front();
+  add_cost(table, summary.reference_path, summary.reference,
+           first.comparison.weight_ratio * static_cast<double>(first.outputs.weight_bytes) /
+               static_cast<double>(std::max<uint64_t>(summary.reference.weight_bytes, 1)),
+           1);
   for (const EncoderReport& report : summary.candidates)
     add_cost(table, report.path, report.outputs, report.comparison.weight_ratio,
              report.comparison.speed_ratio);
