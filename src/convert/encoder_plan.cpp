@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "models/config_fields.hpp"
+#include "models/gguf_encoder_config.hpp"
 
 namespace assay {
 namespace {
@@ -47,6 +48,30 @@ void note_mlx_limits(const ConversionSource& source, Plan& plan) {
   if (source.model().encoder->head.kind != EncoderHeadKind::kNone && type != "modernbert")
     plan.notes.push_back("mlx-embeddings has no classifier of " + type +
                          ": stock tools can use the vectors of this output, but not its head");
+}
+
+/// What llama.cpp computes otherwise than the model, or not at all. Source: llama.cpp src/models/bert.cpp,
+/// src/llama-graph.cpp (build_pooling), ggml-cpu (ggml_vec_gelu_f32).
+void note_llama_cpp_limits(const ConversionSource& source, Plan& plan) {
+  const EncoderTraits& traits = *source.model().encoder;
+  const auto note = [&](std::string sentence) { plan.notes.push_back(std::move(sentence)); };
+  note(traits.activation == Activation::kGeluErf
+           ? "llama.cpp computes the tanh approximation of GELU, rounded to half precision, where this model "
+             "has the exact one: its vectors differ a little from the model's"
+           : "llama.cpp rounds GELU to half precision: its vectors differ a little from the model's");
+  if (traits.type_rows > 1)
+    note("llama.cpp gives every token the first type: pairs of texts come out otherwise than here");
+  if (traits.head.has_pooler)
+    note(traits.head.kind == EncoderHeadKind::kSequence
+             ? "the pooler is stored as cls, which llama.cpp runs before the classifier as BERT does"
+             : "the pooler is kept as cls; llama.cpp loads it and uses it for ranking alone");
+  if (traits.head.kind == EncoderHeadKind::kSequence && source.model().architecture == "distilbert")
+    note(
+        "llama.cpp puts tanh before the classifier where DistilBERT has ReLU: its scores are wrong, and its "
+        "labels may be; here they are right");
+  const SentenceModules modules = SentenceModules::read(source.path(), source.model().hidden_dim);
+  if (!modules.prompts.empty())
+    note("prompts are kept for readers that know them; llama.cpp leaves them to its caller");
 }
 
 void note_float_embeddings(Plan& plan) {
@@ -95,12 +120,7 @@ void check_recipe_fits(const ConversionSource& source, const Recipe& recipe) {
               source.model().architecture,
               {}});
   }
-  if (recipe.is_gguf() && is_encoder)
-    throw Error(Fault{"encoders have no GGUF output yet",
-                      recipe.name,
-                      "int8, int4 or an mlx recipe",
-                      source.model().architecture,
-                      {}});
+  if (recipe.is_gguf() && is_encoder) check_gguf_encoder(source.model());
 }
 
 std::string float_embeddings_sentence(uint64_t embedding_bytes, uint64_t all_bytes, uint64_t parameters,
@@ -114,6 +134,7 @@ std::string float_embeddings_sentence(uint64_t embedding_bytes, uint64_t all_byt
 void note_encoder_limits(const ConversionSource& source, Plan& plan) {
   if (!source.model().encoder) return;
   if (plan.recipe.encoder) note_float_embeddings(plan);
+  if (plan.recipe.is_gguf()) note_llama_cpp_limits(source, plan);
   if (!plan.recipe.encoder && !plan.recipe.is_gguf()) note_mlx_limits(source, plan);
 }
 

@@ -12,7 +12,8 @@ bool is_head(TensorRole role) noexcept;
 /// rows are no whole number of groups; F32 for norms, biases and relative positions.
 PlannedTensor plan_encoder_tensor(const TensorSlot& slot, const EncoderFormats& formats);
 
-/// Throws UsageError for an encoder's recipe of a decoder, and Error for GGUF of an encoder.
+/// Throws UsageError for an encoder's recipe of a decoder, and Error for GGUF of an encoder that llama.cpp
+/// cannot compute.
 void check_recipe_fits(const ConversionSource& source, const Recipe& recipe);
 
 /// Appends to the notes what embeddings left as floats cost, and which MLX outputs stock loaders cannot use.

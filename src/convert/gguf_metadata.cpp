@@ -4,8 +4,10 @@
 
 #include <cmath>
 
+#include "base/error.hpp"
 #include "convert/version.hpp"
 #include "models/config_fields.hpp"
+#include "models/gguf_encoder_config.hpp"
 #include "text/chat_template.hpp"
 #include "text/tokenizer.hpp"
 
@@ -26,6 +28,31 @@ void set_sampling(const nlohmann::json& generation, GgufMetadata& metadata) {
     if (fields.has(key))
       metadata.set("general.sampling." + std::string(name),
                    GgufValue::f32(static_cast<float>(fields.number(key))));
+}
+
+/// The ids that llama.cpp's WordPiece needs, by the texts that BERT's vocabularies give them where the
+/// tokenizer's files do not say: without keys it takes those of bert-base-uncased (llama-vocab.cpp).
+void set_encoder_ids(const ConversionSource& source, GgufMetadata& metadata) {
+  const Tokenizer tokenizer = Tokenizer::from_directory(source.path());
+  constexpr const char* kIds[][2] = {{"bos", "[CLS]"},       {"eos", "[SEP]"},     {"cls", "[CLS]"},
+                                     {"seperator", "[SEP]"}, {"unknown", "[UNK]"}, {"padding", "[PAD]"},
+                                     {"mask", "[MASK]"}};
+  for (const auto& [name, text] : kIds) {
+    const std::string key = "tokenizer.ggml." + std::string(name) + "_token_id";
+    if (metadata.find(key) != nullptr) continue;
+    if (const std::optional<TokenId> id = tokenizer.id_of(text)) {
+      metadata.set(key, GgufValue::u32(static_cast<uint32_t>(*id)));
+      continue;
+    }
+    const std::string_view role(name);
+    if (role == "bos" || role == "seperator" || role == "unknown")
+      throw Error(Fault{"llama.cpp would take another token's id", key, text, "no such token", {}});
+  }
+  metadata.set("tokenizer.ggml.padding_token_id",
+               GgufValue::u32(static_cast<uint32_t>(source.model().encoder->pad_id)));
+  const std::optional<int64_t> length = tokenizer.truncation_length();
+  if (length && *length > 0 && metadata.find(kGgufMaxLength) == nullptr)
+    metadata.set(kGgufMaxLength, GgufValue::u32(static_cast<uint32_t>(*length)));
 }
 
 }  // namespace
@@ -63,9 +90,12 @@ GgufMetadata build_gguf_metadata(const ConversionSource& source, const Recipe& r
   metadata.set("general.size_label", GgufValue::string(size_label(parameters)));
   metadata.set("general.quantized_by", GgufValue::string("assay " + std::string(kToolVersion)));
   write_gguf_config(source.model(), metadata);
+  if (source.model().encoder)
+    write_gguf_sentence_modules(SentenceModules::read(source.path(), source.model().hidden_dim), metadata);
   has_tokenizer = has_tokenizer_files(source.path());
   if (has_tokenizer) {
     Tokenizer::from_directory(source.path()).write_gguf(metadata, source.model().vocab_size);
+    if (source.model().encoder) set_encoder_ids(source, metadata);
     if (const std::optional<std::string> chat = ChatTemplate::find_source(source.path()))
       metadata.set("tokenizer.chat_template", GgufValue::string(*chat));
   }

@@ -42,6 +42,9 @@ GgufChoice choose_by_role(const GgufMix& mix, const TensorSlot& slot, const Mode
   if (slot.role == Role::kOutput) return {mix.output, "output head"};
   if (slot.role == Role::kTokenEmbedding && config.tied_embeddings)
     return {mix.output, "embedding is the output head too"};
+  // llama-quantize takes every model without output.weight for one with tied embeddings.
+  if (slot.role == Role::kTokenEmbedding && config.encoder)
+    return {mix.output, "llama.cpp gives an embedding without output head the head's format"};
   if (slot.role == Role::kAttnV) {
     GgufChoice choice{mix.base, {}};
     if (rule_applies(mix.attn_v.rule, slot.layer, n_layers))
@@ -74,6 +77,11 @@ Kind fall_back(Kind kind) {
 GgufChoice choose_gguf_kind(const GgufMix& mix, const TensorSlot& slot, const ModelConfig& config) {
   if (slot.shape.size() < 2 || !slot.gguf_name.ends_with(".weight"))
     return {Kind::kF32, mix.base == Kind::kF32 ? "" : "norms, biases and factors stay F32"};
+  if (slot.role == Role::kPositionEmbedding || slot.role == Role::kTypeEmbedding)
+    return {Kind::kF32, mix.base == Kind::kF32 ? "" : "llama.cpp keeps position and type tables F32"};
+  // ggml drops the dimension of a single row, and keeps what then has one dimension.
+  if (config.encoder && slot.shape[0] == 1)
+    return {Kind::kF32, mix.base == Kind::kF32 ? "" : "a single row stays F32"};
   if (!is_quantized(ggml_format(mix.base))) return {mix.base, {}};
   GgufChoice choice = choose_by_role(mix, slot, config);
   if (choice.kind == mix.base) choice.reason.clear();

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "engine/pooling.hpp"
 #include "engine/stopwatch.hpp"
+#include "models/gguf_encoder_config.hpp"
 #include "text/unicode.hpp"
 
 namespace assay {
@@ -41,7 +42,7 @@ Tokenizer open_tokenizer(const ModelFile& file) {
 }
 
 SentenceModules open_modules(const ModelFile& file) {
-  return file.directory() == nullptr ? SentenceModules()
+  return file.directory() == nullptr ? read_gguf_sentence_modules(file.gguf()->metadata())
                                      : SentenceModules::read(file.path(), file.config().hidden_dim);
 }
 

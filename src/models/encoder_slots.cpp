@@ -32,8 +32,9 @@ class EncoderSlotList {
       add_norm(Role::kOutputNorm, Role::kOutputNormBias, names_.final_norm, "output_norm", traits_.norm_bias);
     if (traits_.relative_buckets > 0)
       add(Role::kRelativeBias, names_.relative_bias, "", {traits_.relative_buckets, config_.n_heads});
+    // llama.cpp's `cls` is a dense layer and tanh on the first row, before the classifier: BERT's pooler.
     if (traits_.head.has_pooler)
-      add_linear(Role::kPooler, Role::kPoolerBias, names_.pooler, "", hidden, hidden, true);
+      add_linear(Role::kPooler, Role::kPoolerBias, names_.pooler, "cls", hidden, hidden, true);
     add_head();
     return std::move(slots_);
   }

@@ -3,6 +3,8 @@
 
 #include "base/error.hpp"
 #include "models/architecture.hpp"
+#include "models/gguf_encoder_config.hpp"
+#include "models/gguf_fields.hpp"
 #include "models/rope_config.hpp"
 
 // Keys and defaults: llama.cpp conversion/base.py (TextModel.set_gguf_parameters), conversion/llama.py,
@@ -16,37 +18,15 @@ using Scaling = RopeConfig::Scaling;
 constexpr int64_t kMaxDimension = int64_t{1} << 26;
 
 [[noreturn]] void fail_key(const std::string& key, std::string expected, std::string found) {
-  throw Error(Fault{"metadata key has an unusable value", key, std::move(expected), std::move(found), {}});
+  fail_gguf_key(key, std::move(expected), std::move(found));
 }
 
-/// A dimension that llama.cpp lets stand as a number or as one number per layer. Layers that differ are
-/// another model than the generic decoder runs.
 int64_t read_dimension(const GgufMetadata& metadata, const std::string& key) {
-  const GgufValue* value = metadata.find(key);
-  int64_t result = 0;
-  if (value != nullptr && value->type == GgufType::kArray) {
-    const std::vector<int64_t> list = metadata.integers(key);
-    if (list.empty() ||
-        std::count(list.begin(), list.end(), list[0]) != static_cast<std::ptrdiff_t>(list.size()))
-      fail_key(key, "the same number for every layer", "different ones");
-    result = list[0];
-  } else {
-    result = metadata.integer(key);
-  }
-  if (result < 1 || result > kMaxDimension)
-    fail_key(key, "1 to " + std::to_string(kMaxDimension), std::to_string(result));
-  return result;
+  return read_gguf_dimension(metadata, key);
 }
 
 int64_t read_dimension_or(const GgufMetadata& metadata, const std::string& key, int64_t fallback) {
   return metadata.find(key) != nullptr ? read_dimension(metadata, key) : fallback;
-}
-
-/// The number that adds up with the mean square before its root; 1 would drown every activation.
-double read_norm_eps(const GgufMetadata& metadata, const std::string& key) {
-  const double eps = metadata.number(key);
-  if (!(eps >= 0.0 && eps < 1.0)) fail_key(key, "at least 0 and below 1", std::to_string(eps));
-  return eps;
 }
 
 double read_rope_base(const GgufMetadata& metadata, const std::string& key) {
@@ -179,8 +159,36 @@ void write_windows(const ModelConfig& model, const std::string& prefix, GgufMeta
 
 }  // namespace
 
+void fail_gguf_key(const std::string& key, std::string expected, std::string found) {
+  throw Error(Fault{"metadata key has an unusable value", key, std::move(expected), std::move(found), {}});
+}
+
+int64_t read_gguf_dimension(const GgufMetadata& metadata, const std::string& key) {
+  const GgufValue* value = metadata.find(key);
+  int64_t result = 0;
+  if (value != nullptr && value->type == GgufType::kArray) {
+    const std::vector<int64_t> list = metadata.integers(key);
+    if (list.empty() ||
+        std::count(list.begin(), list.end(), list[0]) != static_cast<std::ptrdiff_t>(list.size()))
+      fail_gguf_key(key, "the same number for every layer", "different ones");
+    result = list[0];
+  } else {
+    result = metadata.integer(key);
+  }
+  if (result < 1 || result > kMaxDimension)
+    fail_gguf_key(key, "1 to " + std::to_string(kMaxDimension), std::to_string(result));
+  return result;
+}
+
+double read_gguf_norm_eps(const GgufMetadata& metadata, const std::string& key) {
+  const double eps = metadata.number(key);
+  if (!(eps >= 0.0 && eps < 1.0)) fail_gguf_key(key, "at least 0 and below 1", std::to_string(eps));
+  return eps;
+}
+
 ModelConfig read_gguf_config(const GgufMetadata& metadata) {
   const std::string& name = metadata.string("general.architecture");
+  if (name == kGgufEncoder) return read_gguf_encoder_config(metadata);
   const Architecture& architecture = find_gguf_architecture(name);
   const std::string prefix = name + ".";
   ModelConfig model;
@@ -193,7 +201,7 @@ ModelConfig read_gguf_config(const GgufMetadata& metadata) {
   if (model.max_context < 1)
     fail_key(prefix + "context_length", "at least 1", std::to_string(model.max_context));
   read_heads(metadata, prefix, model);
-  model.norm_eps = read_norm_eps(metadata, prefix + "attention.layer_norm_rms_epsilon");
+  model.norm_eps = read_gguf_norm_eps(metadata, prefix + "attention.layer_norm_rms_epsilon");
   const GgufValue* tokens = metadata.find("tokenizer.ggml.tokens");
   const int64_t listed =
       tokens != nullptr ? static_cast<int64_t>(metadata.strings("tokenizer.ggml.tokens").size()) : 0;
@@ -213,6 +221,7 @@ ModelConfig read_gguf_config(const GgufMetadata& metadata) {
 }
 
 void write_gguf_config(const ModelConfig& model, GgufMetadata& metadata) {
+  if (model.encoder) return write_gguf_encoder_config(model, metadata);
   const Architecture& architecture = architecture_named(model.architecture);
   const std::string prefix = std::string(architecture.gguf_name) + ".";
   const auto set_u32 = [&](const char* key, int64_t value) {

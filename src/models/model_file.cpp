@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "models/encoder_match.hpp"
+#include "models/gguf_encoder_config.hpp"
 #include "models/npz_weights.hpp"
 #include "models/tensor_match.hpp"
 
@@ -98,7 +99,10 @@ ModelFile ModelFile::open_gguf(const std::filesystem::path& path) {
   model.gguf_ = std::make_unique<GgufFile>(path);
   naming_path(path, [&] {
     model.config_ = read_gguf_config(model.gguf_->metadata());
-    complete_gguf_config(*model.gguf_, model.config_);
+    if (model.config_.encoder)
+      complete_gguf_encoder_config(*model.gguf_, model.config_);
+    else
+      complete_gguf_config(*model.gguf_, model.config_);
     model.architecture_ = &architecture_named(model.config_.architecture);
     TensorMatch match = match_gguf(*model.gguf_, tensor_slots(*model.architecture_, model.config_));
     model.tensors_ = std::move(match.tensors);

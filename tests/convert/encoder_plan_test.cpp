@@ -161,8 +161,6 @@ TEST(EncoderPlan, RecipesOfTheOtherKindAreRefused) {
       fault_of(decoder, "int8"),
       "usage: int8: recipe is for encoders only: expected mlx:8bit or gguf:Q8_0 for a decoder, found llama");
   EXPECT_NE(fault_of(decoder, "int4").find("gguf:Q4_K_M"), std::string::npos);
-  EXPECT_NE(fault_of(kDistilBertMnli, "gguf:Q8_0").find("encoders have no GGUF output yet"),
-            std::string::npos);
 }
 
 TEST(EncoderPlan, MlxOfABertThatStockLoads) {
