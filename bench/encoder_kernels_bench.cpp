@@ -56,9 +56,9 @@ void measure_quantize(benchmark::State& state, const EncoderKernels& table, int6
   test::Lines<float> x(static_cast<size_t>(kTokens * cols));
   for (float& value : x) value = static_cast<float>(rng.normal());
   test::Lines<int8_t> codes(x.size());
-  std::vector<float> scales(kTokens);
+  std::vector<float> scales(kTokens), offsets(kTokens);
   const double seconds = fastest(state, [&] {
-    table.quantize_tokens(x.data(), cols, kTokens, cols, codes.data(), cols, scales.data());
+    table.quantize_tokens(x.data(), cols, kTokens, cols, codes.data(), cols, scales.data(), offsets.data());
   });
   state.counters["GB/s"] = static_cast<double>(x.size() * sizeof(float)) / seconds * 1e-9;
 }

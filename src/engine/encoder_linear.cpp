@@ -40,6 +40,24 @@ PackedLinear::Form choose_form(std::span<const WeightView> parts, Compute comput
   return first.kind == WeightKind::kInt4 ? PackedLinear::Form::kInt4 : PackedLinear::Form::kF32;
 }
 
+/// What EncoderKernels calls row_sums: of every row the sum over groups in order, in double and rounded once,
+/// of scale * sum of codes, which is exact. code(i) is that of element i of the joined weight.
+template <class Code>
+std::vector<float> sum_rows(const PackedLinear& linear, int64_t group, Code code) {
+  std::vector<float> sums(static_cast<size_t>(linear.rows));
+  size_t at = 0, scale = 0;
+  for (float& row_sum : sums) {
+    double sum = 0.0;
+    for (int64_t c = 0; c < linear.cols; c += group) {
+      int64_t of_group = 0;
+      for (int64_t i = 0; i < group; ++i) of_group += code(at++);
+      sum += double{linear.scales[scale++]} * static_cast<double>(of_group);
+    }
+    row_sum = static_cast<float>(sum);
+  }
+  return sums;
+}
+
 /// The codes of all parts below each other.
 std::vector<std::byte> join_codes(std::span<const WeightView> parts) {
   std::vector<std::byte> codes;
@@ -65,6 +83,7 @@ void pack_int8(std::span<const WeightView> parts, const EncoderKernels& kernels,
                 static_cast<size_t>(part.rows) * sizeof(float));
   }
   const std::vector<std::byte> codes = join_codes(parts);
+  out.row_sums = sum_rows(out, out.cols, [&](size_t i) { return static_cast<int8_t>(codes[i]); });
   out.panels.resize(kernels.int8_panel_bytes(out.rows, out.cols));
   kernels.pack_int8(reinterpret_cast<const int8_t*>(codes.data()), out.rows, out.cols, out.panels.data());
 }
@@ -80,6 +99,9 @@ void pack_int4(std::span<const WeightView> parts, const EncoderKernels& kernels,
     }
   }
   const std::vector<std::byte> codes = join_codes(parts);
+  out.row_sums = sum_rows(out, out.group_size, [&](size_t i) {
+    return (std::to_integer<int>(codes[i / 2]) >> (i % 2 ? 4 : 0) & 0x0f) - 8;
+  });
   out.panels.resize(kernels.int4_panel_bytes(out.rows, out.cols));
   kernels.pack_int4(reinterpret_cast<const uint8_t*>(codes.data()), out.rows, out.cols, out.panels.data());
 }
@@ -92,11 +114,12 @@ void multiply_range(const PackedLinear& linear, const ProductInput& x, const Int
       return kernels.multiply_f32(linear.panels.data(), linear.rows, linear.cols, x.values(), x.stride(),
                                   range, epilogue, out, out_stride);
     case PackedLinear::Form::kInt8:
-      return kernels.multiply_int8(linear.panels.data(), linear.scales.data(), linear.rows, linear.cols,
-                                   *codes, range, epilogue, out, out_stride);
+      return kernels.multiply_int8(linear.panels.data(), linear.scales.data(), linear.row_sums.data(),
+                                   linear.rows, linear.cols, *codes, range, epilogue, out, out_stride);
     case PackedLinear::Form::kInt4:
-      return kernels.multiply_int4(linear.panels.data(), linear.scales.data(), linear.group_size, linear.rows,
-                                   linear.cols, *codes, range, epilogue, out, out_stride);
+      return kernels.multiply_int4(linear.panels.data(), linear.scales.data(), linear.row_sums.data(),
+                                   linear.group_size, linear.rows, linear.cols, *codes, range, epilogue, out,
+                                   out_stride);
   }
 }
 
@@ -161,12 +184,15 @@ const Int8Tokens& ProductInput::quantized(const EncoderKernels& kernels, const T
   const int64_t stride = (cols_ + kCodesAlignment - 1) / kCodesAlignment * kCodesAlignment;
   // Only ever grown: shrinking and growing again would clear the bytes each time.
   if (const auto size = static_cast<size_t>(tokens_ * stride); codes_.size() < size) codes_.resize(size);
-  if (const auto size = static_cast<size_t>(tokens_); scales_.size() < size) scales_.resize(size);
+  if (const auto size = static_cast<size_t>(tokens_); scales_.size() < size) {
+    scales_.resize(size);
+    offsets_.resize(size);
+  }
   team.run_ranges(tokens_, kQuantizeGrain, [&](int64_t begin, int64_t end) {
     kernels.quantize_tokens(x_ + begin * stride_, stride_, end - begin, cols_, codes_.data() + begin * stride,
-                            stride, scales_.data() + begin);
+                            stride, scales_.data() + begin, offsets_.data() + begin);
   });
-  view_ = {codes_.data(), scales_.data(), stride};
+  view_ = {codes_.data(), scales_.data(), offsets_.data(), stride};
   is_quantized_ = true;
   return view_;
 }

@@ -19,11 +19,14 @@ struct PackedLinear {
   int64_t group_size = 0;           ///< of int4
   AlignedVector<std::byte> panels;  ///< 4, 1 or 1/2 byte a weight
   std::vector<float> scales;        ///< int8: [rows]; int4: [rows, cols / group_size]
+  std::vector<float> row_sums;      ///< [rows] of int8 and int4, empty otherwise
   std::vector<float> bias;          ///< [rows] or empty
 
   bool empty() const noexcept { return rows == 0; }
   bool multiplies_integers() const noexcept { return form != Form::kF32; }
-  uint64_t bytes() const noexcept { return panels.size() + sizeof(float) * (scales.size() + bias.size()); }
+  uint64_t bytes() const noexcept {
+    return panels.size() + sizeof(float) * (scales.size() + row_sums.size() + bias.size());
+  }
 };
 
 /// Rows [begin, end) of a weight where they lie.
@@ -55,7 +58,7 @@ class ProductInput {
   int64_t stride_ = 0, tokens_ = 0, cols_ = 0;
   bool is_quantized_ = false;
   AlignedVector<int8_t> codes_;
-  AlignedVector<float> scales_;
+  AlignedVector<float> scales_, offsets_;
   Int8Tokens view_{};
 };
 

@@ -16,13 +16,13 @@ struct EncoderIntIsa {
   void (*pack_int8)(const int8_t* codes, int64_t rows, int64_t cols, std::byte* panels);
   void (*pack_int4)(const uint8_t* codes, int64_t rows, int64_t cols, std::byte* panels);
   void (*quantize_tokens)(const float* x, int64_t x_stride, int64_t tokens, int64_t cols, int8_t* codes,
-                          int64_t codes_stride, float* scales);
-  void (*multiply_int8)(const std::byte* panels, const float* scales, int64_t rows, int64_t cols,
-                        const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
-                        int64_t out_stride);
-  void (*multiply_int4)(const std::byte* panels, const float* scales, int64_t group_size, int64_t rows,
+                          int64_t codes_stride, float* scales, float* offsets);
+  void (*multiply_int8)(const std::byte* panels, const float* scales, const float* row_sums, int64_t rows,
                         int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
                         float* out, int64_t out_stride);
+  void (*multiply_int4)(const std::byte* panels, const float* scales, const float* row_sums,
+                        int64_t group_size, int64_t rows, int64_t cols, const Int8Tokens& x,
+                        ProductRange range, const Epilogue& epilogue, float* out, int64_t out_stride);
 };
 
 extern const EncoderIntIsa kScalarEncoderInt;
@@ -59,8 +59,9 @@ void interleave_int4(const uint8_t* codes, int64_t rows, int64_t cols, std::byte
 /// A thread keeps what its largest product needed.
 std::byte* product_scratch(size_t bytes);
 
-/// A token whose largest magnitude (as bits) is below this counts as zeros: 2^-100. 127 / max stays finite.
-inline constexpr uint32_t kTinyTokenBits = 0x0d800000u;
-inline constexpr float kCodeMax = 127.0f;
+/// What quantize_tokens makes of a token's extremes (Int8Tokens).
+inline constexpr float kTinySpan = 0x1p-100f;  ///< below it a token is a constant; 255 / span stays finite
+inline constexpr float kCodeSteps = 255.0f;    ///< from the lowest code to the highest
+inline constexpr float kLowestCode = -128.0f;
 
 }  // namespace assay

@@ -24,13 +24,18 @@ struct ProductRange {
 };
 inline constexpr int64_t kPanelRows = 32;
 
-/// Activations as int8, one scale a token: scale = max|x| / 127, code = round-to-nearest-even(x * (127 /
-/// max|x|)) in [-127, 127], both quotients rounded to f32. A token whose max|x| is below 2^-100 has scale 0
-/// and codes 0; one with a NaN or infinity has scale NaN and codes 0, and so NaN for every product. Rows are
+/// Activations as int8 that span each token's own range: x ≈ scale * code + offset. With lo and hi the least
+/// and the greatest of its values and every operation rounded to f32,
+///     span = hi - lo,  scale = span / 255,  offset = lo + 128 * scale,
+///     code = round-to-nearest-even(fma(x - lo, 255 / span, -128)), which no clamp need keep in [-128, 127]:
+/// x - lo is at most span, and 255 / span times that at most 255 (1 + 2^-23). A token whose span is below
+/// 2^-100 has scale 0, codes 0 and offset lo: a constant is exact. One that holds a NaN or an infinity, or
+/// whose span overflows, has scale and offset NaN and codes 0, and so NaN for every product. Rows are
 /// `stride` bytes apart, a multiple of 64, with zeros behind the last column.
 struct Int8Tokens {
   const int8_t* codes;
-  const float* scales;  ///< [tokens]
+  const float* scales;   ///< [tokens]
+  const float* offsets;  ///< [tokens]
   int64_t stride;
 };
 
@@ -54,10 +59,12 @@ struct AttentionJob {
 /// needs alignment, but panels, codes and outputs that start a cache line (64 bytes) are read and written
 /// faster: a tile's rows are lines.
 ///
-/// Integer products: acc[t][r] = Σ x[t][k] w[r][k] exactly in i32 (columns ≤ 2^17), then
-///     value = f32(acc) * (x_scale[t] * w_scale[r]) + bias[r]            (one fma)
+/// Integer products: acc[t][r] = Σ x[t][k] w[r][k] exactly in i32 (columns ≤ 2^17: 2^17 * 128 * 127 < 2^31),
+/// start[t][r] = fma(x_offset[t], row_sum[r], bias[r]) where row_sum[r] is the sum of the weight's row as its
+/// scales and codes give it, then
+///     value = fma(f32(acc), x_scale[t] * w_scale[r], start)
 /// for int8; for int4 the sum over groups g in order of fma(f32(acc_g), w_scale[r][g], sum), then
-///     value = fma(sum, x_scale[t], bias[r]).
+///     value = fma(sum, x_scale[t], start).
 /// Float products: one chain of fma per value, in the order of k from 0, then + bias.
 struct EncoderKernels {
   std::string_view isa;  ///< "scalar", "avx2", "avx512vnni", "amx"
@@ -74,16 +81,17 @@ struct EncoderKernels {
 
   /// x: [tokens, cols], rows x_stride floats apart; fills the arrays of an Int8Tokens.
   void (*quantize_tokens)(const float* x, int64_t x_stride, int64_t tokens, int64_t cols, int8_t* codes,
-                          int64_t codes_stride, float* scales);
+                          int64_t codes_stride, float* scales, float* offsets);
 
-  /// out[t][r] for the tokens and rows of `range`; out is the address of token 0, row 0. scales: [rows].
-  void (*multiply_int8)(const std::byte* panels, const float* scales, int64_t rows, int64_t cols,
-                        const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
-                        int64_t out_stride);
-  /// scales: [rows, cols / group_size] f32; group_size 32 or 64; cols a multiple of it.
-  void (*multiply_int4)(const std::byte* panels, const float* scales, int64_t group_size, int64_t rows,
+  /// out[t][r] for the tokens and rows of `range`; out is the address of token 0, row 0. scales and row_sums:
+  /// [rows].
+  void (*multiply_int8)(const std::byte* panels, const float* scales, const float* row_sums, int64_t rows,
                         int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
                         float* out, int64_t out_stride);
+  /// scales: [rows, cols / group_size] f32; group_size 32 or 64; cols a multiple of it. row_sums: [rows].
+  void (*multiply_int4)(const std::byte* panels, const float* scales, const float* row_sums,
+                        int64_t group_size, int64_t rows, int64_t cols, const Int8Tokens& x,
+                        ProductRange range, const Epilogue& epilogue, float* out, int64_t out_stride);
   void (*multiply_f32)(const std::byte* panels, int64_t rows, int64_t cols, const float* x, int64_t x_stride,
                        ProductRange range, const Epilogue& epilogue, float* out, int64_t out_stride);
 

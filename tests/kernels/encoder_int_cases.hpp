@@ -50,7 +50,9 @@ struct IntProduct {
   std::vector<int8_t> weight;         ///< [rows, cols], unpacked
   std::vector<float> scales;          ///< [rows] or [rows, cols / group_size]
   Lines<int8_t> tokens;               ///< [tokens, stride]
+  std::vector<float> row_sums;        ///< [rows]; not the weight's own, which no product can tell
   std::vector<float> token_scales;    ///< [tokens]
+  std::vector<float> token_offsets;   ///< [tokens]
   std::vector<float> bias, residual;  ///< [rows], [tokens, rows]
   int64_t stride;
 
@@ -60,21 +62,23 @@ struct IntProduct {
         scales(static_cast<size_t>(wanted.rows * (wanted.group_size ? wanted.cols / wanted.group_size : 1))),
         stride((wanted.cols + 63) / 64 * 64) {
     tokens.resize(static_cast<size_t>(wanted.tokens * stride));
+    row_sums.resize(static_cast<size_t>(wanted.rows));
     token_scales.resize(static_cast<size_t>(wanted.tokens));
+    token_offsets.resize(static_cast<size_t>(wanted.tokens));
     bias.resize(static_cast<size_t>(wanted.rows));
     residual.resize(static_cast<size_t>(wanted.tokens * wanted.rows));
     const bool four_bits = wanted.group_size != 0;
     for (int8_t& code : weight) code = four_bits ? draw(codes, -8, 7, rng) : draw(codes, -127, 127, rng);
     for (int64_t t = 0; t < wanted.tokens; ++t)
       for (int64_t c = 0; c < wanted.cols; ++c)
-        tokens[static_cast<size_t>(t * stride + c)] = draw(codes, -127, 127, rng);
+        tokens[static_cast<size_t>(t * stride + c)] = draw(codes, -128, 127, rng);
     for (float& value : scales) value = static_cast<float>(rng.normal() * 0.01);
     for (float& value : token_scales) value = static_cast<float>(rng.uniform() * 0.05);
-    for (std::vector<float>* floats : {&bias, &residual})
+    for (std::vector<float>* floats : {&bias, &residual, &row_sums, &token_offsets})
       for (float& value : *floats) value = static_cast<float>(rng.normal());
   }
 
-  Int8Tokens x() const { return {tokens.data(), token_scales.data(), stride}; }
+  Int8Tokens x() const { return {tokens.data(), token_scales.data(), token_offsets.data(), stride}; }
 
   Lines<std::byte> pack(const EncoderKernels& kernels) const {
     const auto [rows, cols, unused, group_size] = shape;
@@ -94,10 +98,10 @@ struct IntProduct {
   void multiply(const EncoderKernels& kernels, const Lines<std::byte>& panels, ProductRange range,
                 const Epilogue& epilogue, float* out, int64_t out_stride) const {
     if (shape.group_size == 0)
-      return kernels.multiply_int8(panels.data(), scales.data(), shape.rows, shape.cols, x(), range, epilogue,
-                                   out, out_stride);
-    kernels.multiply_int4(panels.data(), scales.data(), shape.group_size, shape.rows, shape.cols, x(), range,
-                          epilogue, out, out_stride);
+      return kernels.multiply_int8(panels.data(), scales.data(), row_sums.data(), shape.rows, shape.cols, x(),
+                                   range, epilogue, out, out_stride);
+    kernels.multiply_int4(panels.data(), scales.data(), row_sums.data(), shape.group_size, shape.rows,
+                          shape.cols, x(), range, epilogue, out, out_stride);
   }
 
  private:

@@ -43,6 +43,8 @@ std::vector<float> expected_output(const IntProduct& product, const Epilogue& ep
     for (int64_t r = 0; r < rows; ++r) {
       const float x_scale = product.token_scales[static_cast<size_t>(t)];
       const float bias = epilogue.bias ? epilogue.bias[r] : 0.0f;
+      const float start = std::fma(product.token_offsets[static_cast<size_t>(t)],
+                                   product.row_sums[static_cast<size_t>(r)], bias);
       float sum = 0.0f, value = 0.0f;
       for (int64_t g = 0; g < groups; ++g) {
         int64_t exact = 0;
@@ -50,10 +52,10 @@ std::vector<float> expected_output(const IntProduct& product, const Epilogue& ep
           exact += int64_t{product.weight[static_cast<size_t>(r * cols + c)]} *
                    product.tokens[static_cast<size_t>(t * product.stride + c)];
         const float scale = product.scales[static_cast<size_t>(r * groups + g)];
-        if (group_size == 0) value = std::fma(static_cast<float>(exact), x_scale * scale, bias);
+        if (group_size == 0) value = std::fma(static_cast<float>(exact), x_scale * scale, start);
         sum = std::fma(static_cast<float>(exact), scale, sum);
       }
-      if (group_size != 0) value = std::fma(sum, x_scale, bias);
+      if (group_size != 0) value = std::fma(sum, x_scale, start);
       if (epilogue.residual) value += epilogue.residual[t * epilogue.residual_stride + r];
       out[static_cast<size_t>(t * (rows + kGap) + r)] = value;
     }
@@ -124,8 +126,9 @@ TEST_P(EncoderIntTable, LargeProductsAreThoseOfScalar) {
                                     ProductShape{33, 384, 500, 32}, ProductShape{2, 131072, 3}}) {
     for (const Codes codes : {Codes::kAny, Codes::kSaturated}) {
       IntProduct product(shape, codes, rng);
-      if (shape.rows == 2 && codes == Codes::kSaturated) {  // ± 127 * 127 * 2^17
-        std::fill(product.tokens.begin(), product.tokens.end(), int8_t{127});
+      if (shape.rows == 2 && codes == Codes::kSaturated) {
+        static_assert(int64_t{131072} * 128 * 127 <= std::numeric_limits<int32_t>::max());
+        std::fill(product.tokens.begin(), product.tokens.end(), int8_t{-128});
         std::fill(product.weight.begin(), product.weight.end(), int8_t{127});
         std::fill_n(product.weight.begin(), shape.cols, int8_t{-127});
       }
@@ -201,8 +204,8 @@ TEST_P(EncoderIntTable, ATokenOfNanGivesNanAndSparesTheOthers) {
   Rng rng(7);
   for (const int64_t group_size : {0, 64}) {
     IntProduct product({.rows = 35, .cols = 128, .tokens = 18, .group_size = group_size}, Codes::kAny, rng);
-    product.token_scales[5] = std::numeric_limits<float>::quiet_NaN();
-    product.token_scales[6] = 0.0f;
+    product.token_scales[5] = product.token_offsets[5] = std::numeric_limits<float>::quiet_NaN();
+    product.token_scales[6] = product.token_offsets[6] = 0.0f;
     const std::vector<float> out = run(product, *table_, {.bias = product.bias.data()});
     for (size_t r = 0; r < 35; ++r) {
       EXPECT_TRUE(std::isnan(out[5 * (35 + kGap) + r]));
@@ -230,6 +233,21 @@ TEST_P(EncoderIntTable, AWrongCodeIsFound) {
   }
 }
 
+/// The same of a row's sum and a token's offset.
+TEST_P(EncoderIntTable, AWrongStartIsFound) {
+  Rng rng(12);
+  for (const int64_t group_size : {0, 64}) {
+    const IntProduct product({.rows = 34, .cols = 64, .tokens = 17, .group_size = group_size}, Codes::kAny,
+                             rng);
+    const std::vector<float> sound = run(product, scalar_table(), {});
+    IntProduct of_row = product, of_token = product;
+    of_row.row_sums[33] += 0.01f;
+    of_token.token_offsets[16] += 0.01f;
+    EXPECT_NE(first_difference(sound, run(of_row, *table_, {})), "");
+    EXPECT_NE(first_difference(sound, run(of_token, *table_, {})), "");
+  }
+}
+
 /// Tokens that try every branch of the quantization.
 std::vector<float> draw_tokens(int64_t tokens, int64_t cols, int64_t stride, Rng& rng) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -242,12 +260,15 @@ std::vector<float> draw_tokens(int64_t tokens, int64_t cols, int64_t stride, Rng
     const float fill = kSpecial[rng.below(std::size(kSpecial))];
     for (int64_t c = 0; c < cols; ++c) {
       float& value = x[static_cast<size_t>(t * stride + c)];
-      // Halves of a code where the largest magnitude is 127: ties.
+      // Halves of a code where the span is 255: ties.
       value = kind == 0   ? fill
-              : kind == 1 ? static_cast<float>(rng.below(509)) * 0.5f - 127.0f
+              : kind == 1 ? static_cast<float>(rng.below(511)) * 0.5f - 127.0f
                           : static_cast<float>(rng.normal());
     }
-    if (kind == 1) x[static_cast<size_t>(t * stride)] = 127.0f;
+    if (kind == 1 && cols > 1) {
+      x[static_cast<size_t>(t * stride)] = -127.0f;
+      x[static_cast<size_t>(t * stride + 1)] = 128.0f;
+    }
     if (kind == 2)
       x[static_cast<size_t>(t * stride + static_cast<int64_t>(rng.below(static_cast<uint64_t>(cols))))] =
           fill;
@@ -257,15 +278,16 @@ std::vector<float> draw_tokens(int64_t tokens, int64_t cols, int64_t stride, Rng
 
 struct Quantized {
   std::vector<int8_t> codes;
-  std::vector<float> scales;
+  std::vector<float> scales, offsets;
 };
 
 Quantized quantize(const EncoderKernels& kernels, const std::vector<float>& x, int64_t tokens, int64_t cols,
                    int64_t x_stride, int64_t stride) {
   Quantized result{std::vector<int8_t>(static_cast<size_t>(tokens * stride), int8_t{99}),
+                   std::vector<float>(static_cast<size_t>(tokens)),
                    std::vector<float>(static_cast<size_t>(tokens))};
-  kernels.quantize_tokens(x.data(), x_stride, tokens, cols, result.codes.data(), stride,
-                          result.scales.data());
+  kernels.quantize_tokens(x.data(), x_stride, tokens, cols, result.codes.data(), stride, result.scales.data(),
+                          result.offsets.data());
   return result;
 }
 
@@ -279,44 +301,121 @@ TEST_P(EncoderIntTable, QuantizedTokensAreThoseOfScalar) {
     const Quantized found = quantize(*table_, x, kTokens, cols, x_stride, stride);
     ASSERT_EQ(expected.codes, found.codes) << cols;
     ASSERT_EQ(first_difference(expected.scales, found.scales), "") << cols;
+    ASSERT_EQ(first_difference(expected.offsets, found.offsets), "") << cols;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Tables, EncoderIntTable, testing::Values("scalar", "avx2", "avx512vnni", "amx"),
                          [](const auto& table) { return std::string(table.param); });
 
-/// Half a step of the code, and what the two quotients and the product may be off: 3 roundings of 2^-24 of a
-/// value that is at most 127 steps.
+/// A token's values must lie within half a step of what its codes say, besides the roundings on the way, of
+/// 2^-24 each: the fma's of at most 128; the difference's, the two quotients' and the span's of at most 255
+/// steps; the offset's. Empty where they do.
+std::string first_bad_code(const std::vector<float>& x, const Quantized& result, int64_t cols, int64_t stride,
+                           int64_t token) {
+  constexpr double kHalfStep = 0.5 + (128 + 4 * 255) * 0x1p-24;
+  const double scale = result.scales[static_cast<size_t>(token)];
+  const double offset = result.offsets[static_cast<size_t>(token)];
+  int lowest = 127, highest = -128;
+  for (int64_t c = 0; c < cols; ++c) {
+    const int code = result.codes[static_cast<size_t>(token * stride + c)];
+    lowest = std::min(lowest, code);
+    highest = std::max(highest, code);
+    const double error = x[static_cast<size_t>(token * cols + c)] - (scale * code + offset);
+    if (std::abs(error) > scale * kHalfStep + std::abs(offset) * 0x1p-24)
+      return "column " + std::to_string(c) + " errs by " + std::to_string(error / scale) + " steps";
+  }
+  return lowest == -128 && highest == 127 ? "" : "codes do not reach the ends";
+}
+
 TEST(EncoderInt, QuantizationErrsByHalfAStep) {
-  constexpr double kHalfStep = 0.5 + 127 * 3 * 0x1p-24;
   Rng rng(10);
   constexpr int64_t kTokens = 40, kCols = 77, kStride = 128;
-  const std::vector<float> x = draw_tokens(kTokens, kCols, kCols, rng);
+  std::vector<float> x(kTokens * kCols);
+  for (int64_t t = 0; t < kTokens; ++t) {
+    const double size = std::exp2(static_cast<double>(rng.below(60)) - 30.0), shift = rng.normal() * 3.0;
+    for (int64_t c = 0; c < kCols; ++c)
+      x[static_cast<size_t>(t * kCols + c)] = static_cast<float>((rng.normal() + shift) * size);
+  }
   const Quantized result = quantize(scalar_table(), x, kTokens, kCols, kCols, kStride);
   for (int64_t t = 0; t < kTokens; ++t) {
-    double largest = 0.0;
-    bool finite = true;
-    for (int64_t c = 0; c < kCols; ++c) {
-      const double value = x[static_cast<size_t>(t * kCols + c)];
-      finite = finite && std::isfinite(value);
-      largest = std::max(largest, std::abs(value));
-    }
-    const double scale = result.scales[static_cast<size_t>(t)];
-    EXPECT_EQ(std::isnan(scale), !finite);
-    const bool zero = !finite || largest < 0x1p-100;
-    EXPECT_EQ(scale == 0.0, finite && zero);
-    bool reaches_the_end = false;
-    for (int64_t c = 0; c < kStride; ++c) {
-      const int code = result.codes[static_cast<size_t>(t * kStride + c)];
-      if (zero || c >= kCols) {
-        ASSERT_EQ(code, 0);
-        continue;
-      }
-      reaches_the_end = reaches_the_end || std::abs(code) == 127;
-      ASSERT_LE(std::abs(x[static_cast<size_t>(t * kCols + c)] / scale - code), kHalfStep);
-    }
-    EXPECT_EQ(reaches_the_end, !zero);
+    EXPECT_EQ(first_bad_code(x, result, kCols, kStride, t), "") << t;
+    for (int64_t c = kCols; c < kStride; ++c)
+      ASSERT_EQ(result.codes[static_cast<size_t>(t * kStride + c)], 0);
   }
+  Quantized damaged = result;
+  damaged.offsets[3] = static_cast<float>(damaged.offsets[3] - damaged.scales[3]);  // lo + 127 * scale
+  EXPECT_NE(first_bad_code(x, damaged, kCols, kStride, 3), "");
+}
+
+/// What a token that cannot span 255 steps becomes: `value` in every column, then `last` in the last.
+void expect_without_codes(float value, float last, float scale, float offset) {
+  for (const EncoderKernels* table : available_encoder_kernels())
+    for (const int64_t cols : {1, 2, 16, 31, 64, 77}) {
+      std::vector<float> x(static_cast<size_t>(cols), value);
+      if (cols > 1) x.back() = last;
+      if (cols == 1 && last != value) continue;
+      const Quantized result = quantize(*table, x, 1, cols, cols, 128);
+      EXPECT_EQ(first_difference({scale, offset}, {result.scales[0], result.offsets[0]}), "")
+          << table->isa << " " << cols << " columns of " << value << " and " << last;
+      EXPECT_EQ(result.codes, std::vector<int8_t>(128, int8_t{0}));
+    }
+}
+
+TEST(EncoderInt, ConstantTokensAreExact) {
+  for (const float value : {0.0f, 1e-42f, -1e-30f, 1.0f, -0.3f, 3.4e38f, -3e38f})
+    expect_without_codes(value, value, 0.0f, value);
+  expect_without_codes(-0.0f, -0.0f, 0.0f, 0.0f);
+  expect_without_codes(0.0f, -0.0f, 0.0f, 0.0f);
+  expect_without_codes(-0.0f, 0.0f, 0.0f, 0.0f);
+  expect_without_codes(0.0f, 0x1.fffffep-101f, 0.0f, 0.0f);
+}
+
+TEST(EncoderInt, TokensWithoutARangeAreNan) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const float value : {kInfinity, -kInfinity, kNan}) {
+    expect_without_codes(value, value, kNan, kNan);
+    expect_without_codes(1.0f, value, kNan, kNan);
+    expect_without_codes(value, 1.0f, kNan, kNan);
+  }
+  expect_without_codes(kInfinity, -kInfinity, kNan, kNan);
+  expect_without_codes(3e38f, -3e38f, kNan, kNan);  // the span overflows
+}
+
+/// From values to a product: what the codes err by is all that it errs by.
+TEST(EncoderInt, ProductsOfShiftedTokensAreNear) {
+  Rng rng(11);
+  constexpr int64_t kRows = 33, kCols = 192, kTokens = 9;
+  IntProduct product({.rows = kRows, .cols = kCols, .tokens = kTokens}, Codes::kAny, rng);
+  std::vector<float> x(kTokens * kCols);
+  for (float& value : x) value = static_cast<float>(rng.normal() + 2.0);
+  scalar_table().quantize_tokens(x.data(), kCols, kTokens, kCols, product.tokens.data(), product.stride,
+                                 product.token_scales.data(), product.token_offsets.data());
+  const auto weight = [&](int64_t r, int64_t c) {
+    return double{product.scales[static_cast<size_t>(r)]} *
+           product.weight[static_cast<size_t>(r * kCols + c)];
+  };
+  for (int64_t r = 0; r < kRows; ++r) {
+    double sum = 0.0;
+    for (int64_t c = 0; c < kCols; ++c) sum += weight(r, c);
+    product.row_sums[static_cast<size_t>(r)] = static_cast<float>(sum);
+  }
+  const std::vector<float> out = run(product, scalar_table(), {});
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t r = 0; r < kRows; ++r) {
+      const double scale = product.token_scales[static_cast<size_t>(t)];
+      double exact = 0.0, magnitude = 0.0;
+      for (int64_t c = 0; c < kCols; ++c) {
+        exact += weight(r, c) * x[static_cast<size_t>(t * kCols + c)];
+        magnitude += std::abs(weight(r, c));
+      }
+      // Half a step of every column, and of f32's roundings fewer than eight, each of at most what 255 steps
+      // and the offset amount to.
+      const double offset = std::abs(product.token_offsets[static_cast<size_t>(t)]);
+      const double bound = magnitude * (0.5001 * scale + 8 * 0x1p-24 * (255 * scale + offset));
+      ASSERT_LE(std::abs(out[static_cast<size_t>(t * (kRows + kGap) + r)] - exact), bound) << t << " " << r;
+    }
 }
 
 TEST(EncoderInt, PanelsTakeNoMoreThanTheirCodes) {

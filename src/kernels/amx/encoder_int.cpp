@@ -137,13 +137,12 @@ int64_t tokens_at_a_time(int64_t stride) {
   return (blocks > 0 ? blocks : 1) * kBlockTokens;
 }
 
-void multiply_int8(const std::byte* panels, const float* scales, int64_t /*rows*/, int64_t cols,
-                   const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
-                   int64_t out_stride) {
+void multiply_int8(const std::byte* panels, const float* scales, const float* row_sums, int64_t /*rows*/,
+                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
+                   float* out, int64_t out_stride) {
   const TilesInUse tiles;
   PendingSums pending[2];
-  const Int8Product product{
-      x, {x.scales, epilogue, out, out_stride}, (cols + kStepCols - 1) / kStepCols, pending};
+  const Int8Product product{x, {x, epilogue, out, out_stride}, (cols + kStepCols - 1) / kStepCols, pending};
   HalfPanel halves[2][2] = {};
   int64_t turn = 0;
   const auto run = [&](int64_t begin, int64_t end, int64_t block) {
@@ -151,7 +150,7 @@ void multiply_int8(const std::byte* panels, const float* scales, int64_t /*rows*
     for (int64_t row = range.row_begin; row < range.row_end; row += kPanelRows) {
       HalfPanel* of_panel = halves[row / kPanelRows % 2];
       for (const int h : {0, 1})
-        of_panel[h] = HalfPanel(scales, epilogue, row + h * kHalfRows, range.row_end);
+        of_panel[h] = HalfPanel(scales, row_sums, epilogue, row + h * kHalfRows, range.row_end);
       const Bytes panel = reinterpret_cast<Bytes>(panels) + row * product.steps * kStepCols;
       for (int64_t t = begin; t < end; t += block) product.run(panel, of_panel, t, block, turn++);
     }
@@ -247,22 +246,23 @@ struct Int4Product {
 };
 
 template <int kGroup>
-void multiply_groups(const std::byte* panels, const float* scales, int64_t cols, const Int8Tokens& x,
-                     ProductRange range, const Epilogue& epilogue, float* out, int64_t out_stride) {
+void multiply_groups(const std::byte* panels, const float* scales, const float* row_sums, int64_t cols,
+                     const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
+                     int64_t out_stride) {
   const TilesInUse tiles;
   const int64_t steps = (cols + kStepCols - 1) / kStepCols, groups = cols / kGroup;
   auto* codes = reinterpret_cast<int8_t*>(product_scratch(
       static_cast<size_t>(steps * kStepBytes) + static_cast<size_t>(groups * kPanelRows) * sizeof(float)));
   const Int4Panel panel{codes, reinterpret_cast<float*>(codes + steps * kStepBytes)};
-  const Int4Product<kGroup> product{x, {x.scales, epilogue, out, out_stride}, groups, panel};
+  const Int4Product<kGroup> product{x, {x, epilogue, out, out_stride}, groups, panel};
   const int64_t whole = range.token_end - (range.token_end - range.token_begin) % kTileRows;
   const int64_t rest = range.token_end - whole;
   for (int64_t row = range.row_begin; row < range.row_end; row += kPanelRows) {
     panel.decode(reinterpret_cast<Bytes>(panels) + row * steps * kStepCols / 2, steps);
     turn_scales(scales, groups, row, range.row_end, panel.scales);
     finish_stores();
-    const HalfPanel halves[2] = {{nullptr, epilogue, row, range.row_end},
-                                 {nullptr, epilogue, row + kHalfRows, range.row_end}};
+    const HalfPanel halves[2] = {{nullptr, row_sums, epilogue, row, range.row_end},
+                                 {nullptr, row_sums, epilogue, row + kHalfRows, range.row_end}};
     const auto run = [&](int64_t token, int64_t count) {
       for (const int h : {0, 1}) product.run(halves[h], h, token, count);
     };
@@ -275,11 +275,11 @@ void multiply_groups(const std::byte* panels, const float* scales, int64_t cols,
   }
 }
 
-void multiply_int4(const std::byte* panels, const float* scales, int64_t group_size, int64_t /*rows*/,
-                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
-                   float* out, int64_t out_stride) {
+void multiply_int4(const std::byte* panels, const float* scales, const float* row_sums, int64_t group_size,
+                   int64_t /*rows*/, int64_t cols, const Int8Tokens& x, ProductRange range,
+                   const Epilogue& epilogue, float* out, int64_t out_stride) {
   const auto multiply = group_size == kStepCols ? multiply_groups<64> : multiply_groups<32>;
-  multiply(panels, scales, cols, x, range, epilogue, out, out_stride);
+  multiply(panels, scales, row_sums, cols, x, range, epilogue, out, out_stride);
 }
 
 }  // namespace

@@ -3,10 +3,10 @@
 #include "kernels/encoder_int_isa.hpp"
 
 // Integer products by VPMADDUBSW, which adds two products of an unsigned and a signed byte in i16. int8: the
-// unsigned side is |x|, the weights take the sign of x; codes stay within ±127, so that a pair's sum does not
-// saturate (2 * 127 * 127 = 32258). int4: the unsigned side is code + 8, a pair's sum stays within
-// 2 * 15 * 127 = 3810 and eight of them within i16; what the offset adds, 8 * sum of the token's codes, is
-// where the sums start from.
+// unsigned side is |x|, 128 included, the weights take the sign of x; theirs stay within ±127, so that a
+// pair's sum does not saturate (2 * 128 * 127 = 32512). int4: the unsigned side is code + 8, a pair's sum
+// stays within 2 * 15 * 128 = 3840 and eight of them within i16; what the offset adds, 8 * sum of the token's
+// codes, is where the sums start from.
 
 namespace assay::avx2 {
 namespace {
@@ -17,7 +17,7 @@ constexpr int kQuarterLines = 8;  ///< lines of int8 whose int4 pairs i16 can ho
 
 /// Where the sums of one product go.
 struct Destination {
-  const float* x_scales;
+  const Int8Tokens& x;
   const Epilogue& epilogue;
   float* out;
   int64_t out_stride;
@@ -42,29 +42,40 @@ struct Destination {
 /// What the epilogue of a panel needs at hand, absent rows as zeros.
 struct PanelEpilogue {
   int64_t row, rows;
-  float scale[kPanelRows] = {}, bias[kPanelRows] = {};
+  float scale[kPanelRows] = {}, row_sum[kPanelRows] = {}, bias[kPanelRows] = {};
 
-  PanelEpilogue(const float* scales, const Epilogue& epilogue, int64_t first, int64_t end)
+  /// scales: null for int4.
+  PanelEpilogue(const float* scales, const float* row_sums, const Epilogue& epilogue, int64_t first,
+                int64_t end)
       : row(first), rows(end - first < kPanelRows ? end - first : kPanelRows) {
     for (int64_t r = 0; r < rows; ++r) {
+      row_sum[r] = row_sums[row + r];
       if (scales) scale[r] = scales[row + r];
       if (epilogue.bias) bias[r] = epilogue.bias[row + r];
     }
+  }
+
+  /// What 8 rows from `first` on start from in a token of this offset.
+  ASSAY_INLINE __m256 start(float offset, int64_t first) const {
+    return _mm256_fmadd_ps(_mm256_set1_ps(offset), _mm256_loadu_ps(row_sum + first),
+                           _mm256_loadu_ps(bias + first));
   }
 };
 
 ASSAY_INLINE void finish_int8(const Destination& to, const PanelEpilogue& panel, int64_t token, int64_t first,
                               __m256i sums) {
-  const __m256 x_scale = _mm256_set1_ps(to.x_scales[token]);
+  const __m256 x_scale = _mm256_set1_ps(to.x.scales[token]);
+  const __m256 start = panel.start(to.x.offsets[token], first);
   const __m256 scale = _mm256_mul_ps(x_scale, _mm256_loadu_ps(panel.scale + first));
-  const __m256 value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), scale, _mm256_loadu_ps(panel.bias + first));
+  const __m256 value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), scale, start);
   to.store(value, token, panel.row + first, panel.rows - first);
 }
 
 ASSAY_INLINE void finish_int4(const Destination& to, const PanelEpilogue& panel, int64_t token, int64_t first,
                               __m256 sums) {
-  const __m256 x_scale = _mm256_set1_ps(to.x_scales[token]);
-  const __m256 value = _mm256_fmadd_ps(sums, x_scale, _mm256_loadu_ps(panel.bias + first));
+  const __m256 x_scale = _mm256_set1_ps(to.x.scales[token]);
+  const __m256 start = panel.start(to.x.offsets[token], first);
+  const __m256 value = _mm256_fmadd_ps(sums, x_scale, start);
   to.store(value, token, panel.row + first, panel.rows - first);
 }
 
@@ -185,14 +196,14 @@ int64_t steps_of(int64_t cols) {
   return (cols + kStepCols - 1) / kStepCols;
 }
 
-void multiply_int8(const std::byte* panels, const float* scales, int64_t /*rows*/, int64_t cols,
-                   const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
-                   int64_t out_stride) {
-  const Int8Product product{x, {x.scales, epilogue, out, out_stride}, steps_of(cols)};
+void multiply_int8(const std::byte* panels, const float* scales, const float* row_sums, int64_t /*rows*/,
+                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
+                   float* out, int64_t out_stride) {
+  const Int8Product product{x, {x, epilogue, out, out_stride}, steps_of(cols)};
   for (int64_t first = range.token_begin; first < range.token_end; first += kTokenBlock) {
     const int64_t rest = range.token_end - first, count = rest < kTokenBlock ? rest : kTokenBlock;
     for (int64_t row = range.row_begin; row < range.row_end; row += kPanelRows) {
-      const PanelEpilogue rows(scales, epilogue, row, range.row_end);
+      const PanelEpilogue rows(scales, row_sums, epilogue, row, range.row_end);
       const Bytes panel = reinterpret_cast<Bytes>(panels) + row * product.steps * kStepCols;
       run_panel<4>(product, panel, rows, first, count);
     }
@@ -218,14 +229,14 @@ int32_t start_of(const int8_t* codes, int64_t count) {
   return -_mm_cvtsi128_si32(four);
 }
 
-void multiply_int4(const std::byte* panels, const float* scales, int64_t group_size, int64_t /*rows*/,
-                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
-                   float* out, int64_t out_stride) {
+void multiply_int4(const std::byte* panels, const float* scales, const float* row_sums, int64_t group_size,
+                   int64_t /*rows*/, int64_t cols, const Int8Tokens& x, ProductRange range,
+                   const Epilogue& epilogue, float* out, int64_t out_stride) {
   const int64_t groups = cols / group_size;
   auto* turned = reinterpret_cast<float*>(
       product_scratch(static_cast<size_t>(groups * (kPanelRows + kTokenBlock)) * sizeof(float)));
   auto* starts = reinterpret_cast<int32_t*>(turned + groups * kPanelRows);
-  const Int4Product product{x, {x.scales, epilogue, out, out_stride}, groups, group_size, starts, turned};
+  const Int4Product product{x, {x, epilogue, out, out_stride}, groups, group_size, starts, turned};
   for (int64_t first = range.token_begin; first < range.token_end; first += kTokenBlock) {
     const int64_t rest = range.token_end - first, count = rest < kTokenBlock ? rest : kTokenBlock;
     for (int64_t t = 0; t < count; ++t)
@@ -233,36 +244,49 @@ void multiply_int4(const std::byte* panels, const float* scales, int64_t group_s
         starts[t * groups + g] = start_of(x.codes + (first + t) * x.stride + g * group_size, group_size);
     for (int64_t row = range.row_begin; row < range.row_end; row += kPanelRows) {
       turn_scales(scales, groups, row, range.row_end, turned);
-      const PanelEpilogue rows(nullptr, epilogue, row, range.row_end);
+      const PanelEpilogue rows(nullptr, row_sums, epilogue, row, range.row_end);
       const Bytes panel = reinterpret_cast<Bytes>(panels) + row * steps_of(cols) * kStepCols / 2;
       run_panel<2>(product, panel, rows, first, count);
     }
   }
 }
 
-uint32_t max_magnitude_bits(const float* x, int64_t n) {
-  const __m256i kMagnitude = _mm256_set1_epi32(0x7fffffff);
-  __m256i largest = _mm256_setzero_si256();
+/// The extremes of a token; lo is NaN where it holds one.
+struct Extremes {
+  float lo, hi;
+};
+
+Extremes find_extremes(const float* x, int64_t n) {
+  __m256 lo = _mm256_set1_ps(x[0]), hi = lo, unordered = _mm256_cmp_ps(lo, lo, _CMP_UNORD_Q);
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    largest = _mm256_max_epi32(largest, _mm256_and_si256(load256(x + i), kMagnitude));
-  alignas(32) uint32_t lanes[kLanes];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), largest);
-  uint32_t bits = 0;
-  for (const uint32_t lane : lanes) bits = lane > bits ? lane : bits;
-  for (; i < n; ++i) {
-    const uint32_t one = load_as<uint32_t>(reinterpret_cast<Bytes>(x + i)) & 0x7fffffffu;
-    bits = one > bits ? one : bits;
+  const auto take = [&](__m256 a, __m256 b) {
+    lo = _mm256_min_ps(_mm256_min_ps(a, b), lo);
+    hi = _mm256_max_ps(_mm256_max_ps(a, b), hi);
+    unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(a, b, _CMP_UNORD_Q));
+  };
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) take(_mm256_loadu_ps(x + i), _mm256_loadu_ps(x + i + kLanes));
+  for (; i < n; ++i) take(_mm256_set1_ps(x[i]), _mm256_set1_ps(x[i]));
+  float lows[kLanes], highs[kLanes];
+  _mm256_storeu_ps(lows, lo);
+  _mm256_storeu_ps(highs, hi);
+  Extremes found{lows[0], highs[0]};
+  for (int64_t l = 1; l < kLanes; ++l) {
+    found.lo = lows[l] < found.lo ? lows[l] : found.lo;
+    found.hi = highs[l] > found.hi ? highs[l] : found.hi;
   }
-  return bits;
+  if (_mm256_movemask_ps(unordered) != 0) found.lo = __builtin_nanf("");
+  return found;
 }
 
 /// 32 codes.
-ASSAY_INLINE void store_codes(const float* x, __m256 inverse, int8_t* codes) {
+ASSAY_INLINE void store_codes(const float* x, __m256 lo, __m256 inverse, int8_t* codes) {
+  const __m256 kLowest = _mm256_set1_ps(kLowestCode);
   __m256i words[4];
 #pragma GCC unroll 4
-  for (int q = 0; q < 4; ++q)
-    words[q] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + kLanes * q), inverse));
+  for (int q = 0; q < 4; ++q) {
+    const __m256 above = _mm256_sub_ps(_mm256_loadu_ps(x + kLanes * q), lo);
+    words[q] = _mm256_cvtps_epi32(_mm256_fmadd_ps(above, inverse, kLowest));
+  }
   const __m256i bytes =
       _mm256_packs_epi16(_mm256_packs_epi32(words[0], words[1]), _mm256_packs_epi32(words[2], words[3]));
   // Packing works within each 128-bit half: the dwords come out as 0 2 4 6 1 3 5 7.
@@ -270,32 +294,40 @@ ASSAY_INLINE void store_codes(const float* x, __m256 inverse, int8_t* codes) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), _mm256_permutevar8x32_epi32(bytes, kOrder));
 }
 
-/// Returns the scale.
-float quantize_token(const float* x, int64_t cols, int8_t* codes, int64_t codes_stride) {
-  const uint32_t bits = max_magnitude_bits(x, cols);
-  const bool finite = bits < kInfinityBits;
-  if (!finite || bits < kTinyTokenBits) {
+/// A token's scale and offset.
+struct Affine {
+  float scale, offset;
+};
+
+Affine quantize_token(const float* x, int64_t cols, int8_t* codes, int64_t codes_stride) {
+  const Extremes extremes = find_extremes(x, cols);
+  const float span = extremes.hi - extremes.lo;
+  const bool finite = __builtin_isfinite(span);
+  if (!finite || span < kTinySpan) {
     std::memset(codes, 0, static_cast<size_t>(codes_stride));
-    return finite ? 0.0f : __builtin_nanf("");
+    constexpr float kNan = __builtin_nanf("");
+    return finite ? Affine{0.0f, extremes.lo + 0.0f} : Affine{kNan, kNan};
   }
-  const float largest = load_as<float>(reinterpret_cast<Bytes>(&bits));
-  const __m256 inverse = _mm256_set1_ps(kCodeMax / largest);
+  const float scale = span / kCodeSteps;
+  const __m256 lo = _mm256_set1_ps(extremes.lo), inverse = _mm256_set1_ps(kCodeSteps / span);
   int64_t i = 0;
-  for (; i + 32 <= cols; i += 32) store_codes(x + i, inverse, codes + i);
+  for (; i + 32 <= cols; i += 32) store_codes(x + i, lo, inverse, codes + i);
   if (i < cols) {
     float rest[32] = {};
     std::memcpy(rest, x + i, static_cast<size_t>(cols - i) * sizeof(float));
-    store_codes(rest, inverse, codes + i);
-    i += 32;
+    store_codes(rest, lo, inverse, codes + i);
   }
-  if (i < codes_stride) std::memset(codes + i, 0, static_cast<size_t>(codes_stride - i));
-  return largest / kCodeMax;
+  std::memset(codes + cols, 0, static_cast<size_t>(codes_stride - cols));
+  return {scale, extremes.lo - kLowestCode * scale};
 }
 
 void quantize_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t cols, int8_t* codes,
-                     int64_t codes_stride, float* scales) {
-  for (int64_t t = 0; t < tokens; ++t)
-    scales[t] = quantize_token(x + t * x_stride, cols, codes + t * codes_stride, codes_stride);
+                     int64_t codes_stride, float* scales, float* offsets) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    const Affine affine = quantize_token(x + t * x_stride, cols, codes + t * codes_stride, codes_stride);
+    scales[t] = affine.scale;
+    offsets[t] = affine.offset;
+  }
 }
 
 }  // namespace

@@ -156,32 +156,32 @@ int64_t steps_of(int64_t cols) {
   return (cols + kStepCols - 1) / kStepCols;
 }
 
-void multiply_int8(const std::byte* panels, const float* scales, int64_t /*rows*/, int64_t cols,
-                   const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
-                   int64_t out_stride) {
+void multiply_int8(const std::byte* panels, const float* scales, const float* row_sums, int64_t /*rows*/,
+                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
+                   float* out, int64_t out_stride) {
   int32_t starts[kTokenBlock];
-  const Int8Product product{x, {x.scales, epilogue, out, out_stride}, steps_of(cols), starts};
+  const Int8Product product{x, {x, epilogue, out, out_stride}, steps_of(cols), starts};
   for (int64_t first = range.token_begin; first < range.token_end; first += kTokenBlock) {
     const int64_t rest = range.token_end - first, count = rest < kTokenBlock ? rest : kTokenBlock;
     for (int64_t t = 0; t < count; ++t)
       starts[t] = start_of(x.codes + (first + t) * x.stride, product.steps * kStepCols, kInt8Offset);
     for (int64_t row = range.row_begin; row < range.row_end; row += kPanelRows) {
-      const HalfPanel halves[2] = {{scales, epilogue, row, range.row_end},
-                                   {scales, epilogue, row + kHalfRows, range.row_end}};
+      const HalfPanel halves[2] = {{scales, row_sums, epilogue, row, range.row_end},
+                                   {scales, row_sums, epilogue, row + kHalfRows, range.row_end}};
       const Bytes panel = reinterpret_cast<Bytes>(panels) + row * product.steps * kStepCols;
       run_panel<12>(product, panel, halves, first, count);
     }
   }
 }
 
-void multiply_int4(const std::byte* panels, const float* scales, int64_t group_size, int64_t /*rows*/,
-                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
-                   float* out, int64_t out_stride) {
+void multiply_int4(const std::byte* panels, const float* scales, const float* row_sums, int64_t group_size,
+                   int64_t /*rows*/, int64_t cols, const Int8Tokens& x, ProductRange range,
+                   const Epilogue& epilogue, float* out, int64_t out_stride) {
   const int64_t groups = cols / group_size;
   auto* turned = reinterpret_cast<float*>(
       product_scratch(static_cast<size_t>(groups * (kPanelRows + kTokenBlock)) * sizeof(float)));
   auto* starts = reinterpret_cast<int32_t*>(turned + groups * kPanelRows);
-  const Int4Product product{x, {x.scales, epilogue, out, out_stride}, groups, group_size, starts, turned};
+  const Int4Product product{x, {x, epilogue, out, out_stride}, groups, group_size, starts, turned};
   for (int64_t first = range.token_begin; first < range.token_end; first += kTokenBlock) {
     const int64_t rest = range.token_end - first, count = rest < kTokenBlock ? rest : kTokenBlock;
     for (int64_t t = 0; t < count; ++t)
@@ -190,57 +190,80 @@ void multiply_int4(const std::byte* panels, const float* scales, int64_t group_s
             start_of(x.codes + (first + t) * x.stride + g * group_size, group_size, kInt4Offset);
     for (int64_t row = range.row_begin; row < range.row_end; row += kPanelRows) {
       turn_scales(scales, groups, row, range.row_end, turned);
-      const HalfPanel halves[2] = {{nullptr, epilogue, row, range.row_end},
-                                   {nullptr, epilogue, row + kHalfRows, range.row_end}};
+      const HalfPanel halves[2] = {{nullptr, row_sums, epilogue, row, range.row_end},
+                                   {nullptr, row_sums, epilogue, row + kHalfRows, range.row_end}};
       const Bytes panel = reinterpret_cast<Bytes>(panels) + row * steps_of(cols) * kStepCols / 2;
       run_panel<6>(product, panel, halves, first, count);
     }
   }
 }
 
-/// The largest magnitude's bits; of magnitudes, infinity and NaN compare above every number.
-uint32_t max_magnitude_bits(const float* x, int64_t n) {
-  const __m512i kMagnitude = _mm512_set1_epi32(0x7fffffff);
-  __m512i largest[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+/// The extremes of a token; lo is NaN where it holds one.
+struct Extremes {
+  float lo, hi;
+};
+
+Extremes find_extremes(const float* x, int64_t n) {
+  __m512 lo[2], hi[2];
+  lo[0] = lo[1] = hi[0] = hi[1] = _mm512_set1_ps(x[0]);
+  __mmask16 unordered = 0;
   int64_t i = 0;
   for (; i + 32 <= n; i += 32) {
-    largest[0] = _mm512_max_epi32(largest[0], _mm512_and_si512(load512(x + i), kMagnitude));
-    largest[1] = _mm512_max_epi32(largest[1], _mm512_and_si512(load512(x + i + 16), kMagnitude));
+    const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
+    lo[0] = _mm512_min_ps(a, lo[0]);
+    hi[0] = _mm512_max_ps(a, hi[0]);
+    lo[1] = _mm512_min_ps(b, lo[1]);
+    hi[1] = _mm512_max_ps(b, hi[1]);
+    unordered |= _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q);
   }
   for (; i < n; i += 16) {
-    const __m512i bits = _mm512_maskz_loadu_epi32(row_lanes(n - i), x + i);
-    largest[0] = _mm512_max_epi32(largest[0], _mm512_and_si512(bits, kMagnitude));
+    const __m512 a = _mm512_mask_loadu_ps(_mm512_set1_ps(x[0]), row_lanes(n - i), x + i);
+    lo[0] = _mm512_min_ps(a, lo[0]);
+    hi[0] = _mm512_max_ps(a, hi[0]);
+    unordered |= _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
   }
-  return static_cast<uint32_t>(_mm512_reduce_max_epi32(_mm512_max_epi32(largest[0], largest[1])));
+  if (unordered) return {__builtin_nanf(""), 0.0f};
+  return {_mm512_reduce_min_ps(_mm512_min_ps(lo[0], lo[1])),
+          _mm512_reduce_max_ps(_mm512_max_ps(hi[0], hi[1]))};
 }
 
-/// Returns the scale.
-float quantize_token(const float* x, int64_t cols, int8_t* codes, int64_t codes_stride) {
-  const uint32_t bits = max_magnitude_bits(x, cols);
-  const bool finite = bits < kInfinityBits;
-  if (!finite || bits < kTinyTokenBits) {
+/// A token's scale and offset.
+struct Affine {
+  float scale, offset;
+};
+
+Affine quantize_token(const float* x, int64_t cols, int8_t* codes, int64_t codes_stride) {
+  const Extremes extremes = find_extremes(x, cols);
+  const float span = extremes.hi - extremes.lo;
+  const bool finite = __builtin_isfinite(span);
+  if (!finite || span < kTinySpan) {
     std::memset(codes, 0, static_cast<size_t>(codes_stride));
-    return finite ? 0.0f : __builtin_nanf("");
+    constexpr float kNan = __builtin_nanf("");
+    return finite ? Affine{0.0f, extremes.lo + 0.0f} : Affine{kNan, kNan};
   }
-  float largest;
-  std::memcpy(&largest, &bits, sizeof largest);
-  const __m512 inverse = _mm512_set1_ps(kCodeMax / largest);
+  const float scale = span / kCodeSteps;
+  const __m512 lo = _mm512_set1_ps(extremes.lo), inverse = _mm512_set1_ps(kCodeSteps / span);
+  const __m512 kLowest = _mm512_set1_ps(kLowestCode);
   int64_t i = 0;
   for (; i < cols; i += 16) {
-    const __m512 value = _mm512_maskz_loadu_ps(row_lanes(cols - i), x + i);
-    const __m512i code = _mm512_cvtps_epi32(_mm512_mul_ps(value, inverse));
+    const __mmask16 lanes = row_lanes(cols - i);
+    const __m512 above = _mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), lo);
+    const __m512i code = _mm512_maskz_cvtps_epi32(lanes, _mm512_fmadd_ps(above, inverse, kLowest));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i), _mm512_cvtepi32_epi8(code));
   }
   if (i < codes_stride) std::memset(codes + i, 0, static_cast<size_t>(codes_stride - i));
-  return largest / kCodeMax;
+  return {scale, extremes.lo - kLowestCode * scale};
 }
 
 }  // namespace
 
 void quantize_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t cols, int8_t* codes,
-                     int64_t codes_stride, float* scales) {
-  for (int64_t t = 0; t < tokens; ++t)
-    scales[t] = quantize_token(x + t * x_stride, cols, codes + t * codes_stride, codes_stride);
+                     int64_t codes_stride, float* scales, float* offsets) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    const Affine affine = quantize_token(x + t * x_stride, cols, codes + t * codes_stride, codes_stride);
+    scales[t] = affine.scale;
+    offsets[t] = affine.offset;
+  }
 }
 
 }  // namespace assay::avx512

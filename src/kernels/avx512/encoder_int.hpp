@@ -9,7 +9,7 @@ namespace assay::avx512 {
 
 /// EncoderKernels::quantize_tokens.
 void quantize_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t cols, int8_t* codes,
-                     int64_t codes_stride, float* scales);
+                     int64_t codes_stride, float* scales, float* offsets);
 
 namespace {
 
@@ -20,7 +20,7 @@ ASSAY_INLINE __mmask16 row_lanes(int64_t rows) {
 
 /// Where the sums of one product go.
 struct Destination {
-  const float* x_scales;
+  const Int8Tokens& x;
   const Epilogue& epilogue;
   float* out;
   int64_t out_stride;
@@ -40,25 +40,34 @@ struct Destination {
 struct HalfPanel {
   int64_t row;
   __mmask16 lanes;
-  __m512 scale, bias;
+  __m512 scale, row_sum, bias;
 
   HalfPanel() = default;
-  ASSAY_INLINE HalfPanel(const float* scales, const Epilogue& epilogue, int64_t first, int64_t end)
+  ASSAY_INLINE HalfPanel(const float* scales, const float* row_sums, const Epilogue& epilogue, int64_t first,
+                         int64_t end)
       : row(first),
         lanes(row_lanes(end - first)),
         scale(scales ? _mm512_maskz_loadu_ps(lanes, scales + first) : _mm512_setzero_ps()),
+        row_sum(_mm512_maskz_loadu_ps(lanes, row_sums + first)),
         bias(epilogue.bias ? _mm512_maskz_loadu_ps(lanes, epilogue.bias + first) : _mm512_setzero_ps()) {}
+
+  /// What the rows start from in a token of this offset.
+  ASSAY_INLINE __m512 start(float offset) const {
+    return _mm512_fmadd_ps(_mm512_set1_ps(offset), row_sum, bias);
+  }
 };
 
 /// int8: the sums of 16 rows of a token to where they belong.
 ASSAY_INLINE void finish_int8(const Destination& to, const HalfPanel& half, int64_t token, __m512i sums) {
-  const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(to.x_scales[token]), half.scale);
-  to.store(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, half.bias), token, half.row, half.lanes);
+  const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(to.x.scales[token]), half.scale);
+  const __m512 start = half.start(to.x.offsets[token]);
+  to.store(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, start), token, half.row, half.lanes);
 }
 
 /// int4: the same of sums that have the weight's scales in them already.
 ASSAY_INLINE void finish_int4(const Destination& to, const HalfPanel& half, int64_t token, __m512 sums) {
-  const __m512 value = _mm512_fmadd_ps(sums, _mm512_set1_ps(to.x_scales[token]), half.bias);
+  const __m512 start = half.start(to.x.offsets[token]);
+  const __m512 value = _mm512_fmadd_ps(sums, _mm512_set1_ps(to.x.scales[token]), start);
   to.store(value, token, half.row, half.lanes);
 }
 

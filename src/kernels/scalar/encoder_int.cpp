@@ -1,4 +1,3 @@
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -27,35 +26,39 @@ void pack_int4(const uint8_t* codes, int64_t rows, int64_t cols, std::byte* pane
   std::memcpy(panels, codes, int4_panel_bytes(rows, cols));
 }
 
-/// The largest magnitude's bits; of magnitudes, infinity and NaN compare above every number.
-uint32_t max_magnitude_bits(const float* x, int64_t n) {
-  uint32_t largest = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu;
-    largest = bits > largest ? bits : largest;
-  }
-  return largest;
-}
+/// A token's scale and offset.
+struct Affine {
+  float scale, offset;
+};
 
-/// Returns the scale.
-float quantize_token(const float* x, int64_t cols, int8_t* codes, int64_t codes_stride) {
-  const uint32_t bits = max_magnitude_bits(x, cols);
-  const float largest = std::bit_cast<float>(bits);
-  const bool finite = std::isfinite(largest);
-  if (!finite || bits < kTinyTokenBits) {
-    std::memset(codes, 0, static_cast<size_t>(codes_stride));
-    return finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+Affine quantize_token(const float* x, int64_t cols, int8_t* codes, int64_t codes_stride) {
+  float lo = x[0], hi = x[0];
+  bool has_nan = false;
+  for (int64_t i = 0; i < cols; ++i) {
+    has_nan = has_nan || std::isnan(x[i]);
+    lo = x[i] < lo ? x[i] : lo;
+    hi = x[i] > hi ? x[i] : hi;
   }
-  const float inverse = kCodeMax / largest;
-  for (int64_t i = 0; i < cols; ++i) codes[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
-  std::memset(codes + cols, 0, static_cast<size_t>(codes_stride - cols));
-  return largest / kCodeMax;
+  const float span = hi - lo;
+  std::memset(codes, 0, static_cast<size_t>(codes_stride));
+  if (has_nan || !std::isfinite(span)) {
+    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+    return {kNan, kNan};
+  }
+  if (span < kTinySpan) return {0.0f, lo + 0.0f};  // of zeros with either sign, +0
+  const float inverse = kCodeSteps / span, scale = span / kCodeSteps;
+  for (int64_t i = 0; i < cols; ++i)
+    codes[i] = static_cast<int8_t>(std::nearbyint(std::fma(x[i] - lo, inverse, kLowestCode)));
+  return {scale, lo - kLowestCode * scale};
 }
 
 void quantize_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t cols, int8_t* codes,
-                     int64_t codes_stride, float* scales) {
-  for (int64_t t = 0; t < tokens; ++t)
-    scales[t] = quantize_token(x + t * x_stride, cols, codes + t * codes_stride, codes_stride);
+                     int64_t codes_stride, float* scales, float* offsets) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    const Affine affine = quantize_token(x + t * x_stride, cols, codes + t * codes_stride, codes_stride);
+    scales[t] = affine.scale;
+    offsets[t] = affine.offset;
+  }
 }
 
 int32_t dot(const int8_t* a, const int8_t* b, int64_t n) {
@@ -69,15 +72,16 @@ float finish(const Epilogue& epilogue, float value, int64_t token, int64_t row) 
   return epilogue.residual ? value + epilogue.residual[token * epilogue.residual_stride + row] : value;
 }
 
-void multiply_int8(const std::byte* panels, const float* scales, int64_t /*rows*/, int64_t cols,
-                   const Int8Tokens& x, ProductRange range, const Epilogue& epilogue, float* out,
-                   int64_t out_stride) {
+void multiply_int8(const std::byte* panels, const float* scales, const float* row_sums, int64_t /*rows*/,
+                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
+                   float* out, int64_t out_stride) {
   const auto* codes = reinterpret_cast<const int8_t*>(panels);
   for (int64_t r = range.row_begin; r < range.row_end; ++r) {
     const float bias = epilogue.bias ? epilogue.bias[r] : 0.0f;
     for (int64_t t = range.token_begin; t < range.token_end; ++t) {
       const int32_t sum = dot(codes + r * cols, x.codes + t * x.stride, cols);
-      const float value = std::fma(static_cast<float>(sum), x.scales[t] * scales[r], bias);
+      const float start = std::fma(x.offsets[t], row_sums[r], bias);
+      const float value = std::fma(static_cast<float>(sum), x.scales[t] * scales[r], start);
       out[t * out_stride + r] = finish(epilogue, value, t, r);
     }
   }
@@ -90,9 +94,9 @@ int32_t dot_int4(const uint8_t* w, const int8_t* x, int64_t n) {
   return sum;
 }
 
-void multiply_int4(const std::byte* panels, const float* scales, int64_t group_size, int64_t /*rows*/,
-                   int64_t cols, const Int8Tokens& x, ProductRange range, const Epilogue& epilogue,
-                   float* out, int64_t out_stride) {
+void multiply_int4(const std::byte* panels, const float* scales, const float* row_sums, int64_t group_size,
+                   int64_t /*rows*/, int64_t cols, const Int8Tokens& x, ProductRange range,
+                   const Epilogue& epilogue, float* out, int64_t out_stride) {
   const int64_t groups = cols / group_size;
   for (int64_t r = range.row_begin; r < range.row_end; ++r) {
     const auto* codes = reinterpret_cast<const uint8_t*>(panels) + r * cols / 2;
@@ -104,7 +108,8 @@ void multiply_int4(const std::byte* panels, const float* scales, int64_t group_s
         const int32_t group = dot_int4(codes + at / 2, x.codes + t * x.stride + at, group_size);
         sum = std::fma(static_cast<float>(group), scales[r * groups + g], sum);
       }
-      out[t * out_stride + r] = finish(epilogue, std::fma(sum, x.scales[t], bias), t, r);
+      const float start = std::fma(x.offsets[t], row_sums[r], bias);
+      out[t * out_stride + r] = finish(epilogue, std::fma(sum, x.scales[t], start), t, r);
     }
   }
 }
