@@ -44,11 +44,11 @@ TEST_P(EncoderQuantized, ExactGivesTheBitsOfTheDecodedWeights) {
 }
 
 TEST_P(EncoderQuantized, FastDiffersFromExactByTheActivationsRoundingAlone) {
-  // A code of an activation is off by at most half a step, uniformly: step / sqrt(12) with step = max|x| /
-  // 127. Rows behind a norm have max|x| of about 3 to 4 times their rms, those behind an activation function
-  // about 6: relative errors of 3.5 / 127 / sqrt(12) = 0.8 % and 1.4 % of each product's rms. Four products a
-  // layer add up as sqrt(2 · 0.8² + 2 · 1.4²) = 2.3 %, and two to four layers make 3.2 to 4.5 %, less what
-  // the residual stream dilutes. Attention may sharpen it; nothing explains 10 %.
+  // A code of an activation is off by at most half a step, uniformly: step / sqrt(12) with step = (max x -
+  // min x) / 255. Rows behind a norm span about 7 times their rms, those behind an activation function, which
+  // hardly fall below zero, about 6: relative errors of 7 / 255 / sqrt(12) = 0.8 % and 0.7 % of each
+  // product's rms. Four products a layer add up as sqrt(2 · 0.8² + 2 · 0.7²) = 1.5 %, and two to four layers
+  // make 2.1 to 3 %, less what the residual stream dilutes. Attention may sharpen it; nothing explains 10 %.
   constexpr double kMost = 0.10;
   // Suspiciously good: without quantized activations the difference would be that of f32 roundings.
   constexpr double kLeast = 5e-4;
