@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds assay and shows the whole of it on the trained model that this repository carries: four quantized
-# files, the proof that they are quantized, what they weigh, how far they drifted, how fast they run.
+# Builds assay and shows the whole of it on the two trained models that this repository carries. A decoder: four
+# quantized files, the proof that they are quantized, what they weigh, how far they drifted, how fast they run. A
+# classifier: int8 and int4, what they cost in vectors and labels.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/setup.sh
@@ -20,10 +21,19 @@ build/release/assay compare "$model" \
   --to mlx:8bit,mlx:4bit,gguf:Q8_0,gguf:Q4_K_M -o "$out" \
   --text "$model/heldout.txt" --prompt "The compiler" --prompt "ROMEO:"
 
+encoder=models/rust-books-3M
+echo
+echo "$encoder, quantized two ways into $out:"
+build/release/assay quantize "$encoder" --to int8,int4 -o "$out/encoder"
+for format in int8 int4; do build/release/assay verify "$out/encoder/$format" --against "$encoder"; done
+build/release/assay eval encoder "$out/encoder/int8" "$out/encoder/int4" --reference "$encoder" \
+  --file "$encoder/heldout.jsonl" --label-field label
+
 cat <<MESSAGE
 
 What to try next:
   build/release/assay inspect $out/mlx-4bit
   build/release/assay verify $out/mlx-4bit --against $model
   build/release/assay chat $out/mlx-4bit
+  build/release/assay classify $out/encoder/int8 --text "Cargo downloads the crates that a package depends on."
 MESSAGE
