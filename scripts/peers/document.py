@@ -34,6 +34,11 @@ BOUNDS = """\
 - **Perplexity** by llama-perplexity's convention (chunks of 512 tokens, second half counted), 16 chunks. `exact`
   against the F32 expansion: four printed decimals and 0.001 %. `fast` against the file as it comes: twice the shift
   that rounding activations causes in llama.cpp itself, at least 0.1 %.
+- **Encoders.** Token ids, mean vectors and a classifier's probabilities of small BERTs. llama.cpp computes the tanh
+  approximation of GELU from a table of half-precision values, ours the activation that config.json names. One GELU may
+  so differ by 4.7e-4 (erf against tanh) and by half precision's rounding of what goes in and comes out (2^-11 each);
+  whole vectors are held to that, relative to their length, and probabilities by their largest difference.
+  DistilBERT's probabilities are not compared: llama.cpp has tanh before its classifier, the model has ReLU.
 - **Planted errors.** Each kind of comparison is repeated with one error in what the peer reads and has to object.
 """
 
@@ -78,6 +83,8 @@ COLUMNS = {
         "same tensor bytes": "tensors equal to ours",
         "same tensor formats": "tensors equal to ours",
         "inspect's verdict": "inspect says",
+        "vectors equal llama.cpp's in f32, but for GELU": "vectors (bound)",
+        "probabilities equal llama.cpp's in f32, but for GELU": "probabilities (bound)",
         "exact logits equal llama.cpp's in f32": "logits (bound)",
         "greedy text (exact)": "greedy, exact",
         "greedy text (fast)": "greedy, fast",

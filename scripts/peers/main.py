@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import document
+import encoder_peer
 import gguf_peer
 import mlx_peer
 import planted_errors
@@ -240,6 +241,7 @@ def main() -> int:
             judge_with_llama_cpp_built(comparison, llama, data, findings)
         seconds = time.monotonic() - started
         print(f"{checkpoint.name}: {len(findings.rows) - before} comparisons, {seconds:.0f} s", flush=True)
+    encoder_peer.judge_all(assay, llama, options.root, options.dir / "work/encoders", findings)
     (options.dir / f"findings-{options.mode}.json").write_text(findings.to_json())
     table = document.versions(assay.version(), None if llama is None else document.llama_cpp_version(options.dir))
     target = options.dir / "peers-quick.md" if quick else options.root / "docs/peers.md"

@@ -20,11 +20,12 @@ def flip_bit(file: Path, offset: int, bit: int) -> None:
         f.write(bytes([value ^ (1 << bit)]))
 
 
-def gguf_with_error(source: Path, target: Path) -> Path:
-    """A copy in which the f16 scale of one block of the first quantized tensor has another exponent. The first
-    bytes of a Q8_0 or Q4_0 block are its scale; bit 2 of the high byte is the exponent's lowest."""
+def gguf_with_error(source: Path, target: Path, name: str = "") -> Path:
+    """A copy in which the f16 scale of one block of the first quantized tensor, or of the one named, has another
+    exponent. The first bytes of a Q8_0 or Q4_0 block are its scale; bit 2 of the high byte is the exponent's lowest."""
     shutil.copyfile(source, target)
-    tensor = next(t for t in GGUFReader(source).tensors if t.tensor_type.name in ("Q8_0", "Q4_0"))
+    tensor = next(t for t in GGUFReader(source).tensors
+                  if t.tensor_type.name in ("Q8_0", "Q4_0") and t.name == (name or t.name))
     flip_bit(target, int(tensor.data_offset) + 1, 2)
     return target
 
