@@ -35,19 +35,35 @@ WeightFormat choose_format(const TensorSlot& slot, const EncoderFormats& formats
   return formats.linears;
 }
 
-/// What mlx-embeddings loads. Source: Blaizzy/mlx-embeddings mlx_embeddings/models.
+/// What mlx-embeddings has. Source: Blaizzy/mlx-embeddings mlx_embeddings/models.
 constexpr std::string_view kMlxEmbeddings[] = {"bert", "xlm-roberta", "modernbert"};
 
-void note_mlx_limits(const ConversionSource& source, Plan& plan) {
+/// Why mlx-embeddings 0.1.0 does not load this output; empty where it does. It wants exactly the tensors of
+/// its own classes, under their names (utils.py, load_model), which BERT and XLM-R have without prefix and
+/// head.
+std::string mlx_embeddings_limit(const ConversionSource& source, const Plan& plan) {
   const std::string type = ConfigFields(source.config()).string_or("model_type", "");
-  const auto* known = std::find(std::begin(kMlxEmbeddings), std::end(kMlxEmbeddings), type);
-  if (known == std::end(kMlxEmbeddings)) {
-    plan.notes.push_back("mlx-embeddings has no " + type + ": stock tools cannot load this output");
-    return;
-  }
-  if (source.model().encoder->head.kind != EncoderHeadKind::kNone && type != "modernbert")
-    plan.notes.push_back("mlx-embeddings has no classifier of " + type +
-                         ": stock tools can use the vectors of this output, but not its head");
+  if (std::find(std::begin(kMlxEmbeddings), std::end(kMlxEmbeddings), type) == std::end(kMlxEmbeddings))
+    return "has no " + type;
+  const EncoderTraits& traits = *source.model().encoder;
+  const EncoderHeadKind head = traits.head.kind;
+  if (head == EncoderHeadKind::kToken || (head == EncoderHeadKind::kSequence && type != "modernbert"))
+    return "has no classifier of " + type;
+  if (type != "modernbert" && (!traits.name_prefix.empty() || traits.old_norm_names))
+    return "knows other names of " + type + "'s tensors";
+  if (type == "bert" && !traits.head.has_pooler) return "has no bert without pooler";
+  if (!SentenceModules::read(source.path(), source.model().hidden_dim).dense.empty())
+    return "takes the weights of the Dense module for the model's own";
+  for (const PlannedTensor& tensor : plan.tensors)
+    if (is_quantized(tensor.format) && tensor.parameters() % 64 != 0)
+      return "leaves matrices unquantized that are no multiple of 64 values, as " + tensor.name;
+  return {};
+}
+
+void note_mlx_limits(const ConversionSource& source, Plan& plan) {
+  const std::string limit = mlx_embeddings_limit(source, plan);
+  if (!limit.empty())
+    plan.notes.push_back("mlx-embeddings " + limit + ": stock tools cannot load this output");
 }
 
 /// What llama.cpp computes otherwise than the model, or not at all. Source: llama.cpp src/models/bert.cpp,

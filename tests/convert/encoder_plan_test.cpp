@@ -163,13 +163,33 @@ TEST(EncoderPlan, RecipesOfTheOtherKindAreRefused) {
   EXPECT_NE(fault_of(decoder, "int4").find("gguf:Q4_K_M"), std::string::npos);
 }
 
-TEST(EncoderPlan, MlxOfABertThatStockLoads) {
-  const Plan plan = plan_of(test::tiny_bert_config(), "mlx:4bit");
-  EXPECT_FALSE(has_note(plan, "mlx-embeddings"));
-  nlohmann::json config = test::tiny_bert_config();
-  config["architectures"] = {"BertForSequenceClassification"};
-  config["id2label"] = {{"0", "no"}, {"1", "yes"}};
-  EXPECT_TRUE(has_note(plan_of(config, "mlx:4bit"), "no classifier of bert"));
+TEST(EncoderPlan, MlxOutputsThatStockCannotLoadAreTold) {
+  EXPECT_FALSE(has_note(plan_of(test::tiny_bert_config(), "mlx:4bit"), "mlx-embeddings"));
+  const auto told = [](const char* key, const nlohmann::json& value, const char* part) {
+    nlohmann::json config = test::tiny_bert_config();
+    config[key] = value;
+    EXPECT_TRUE(has_note(plan_of(config, "mlx:4bit-g32"), part)) << part;
+  };
+  told("architectures", {"BertForSequenceClassification"}, "no classifier of bert");
+  told("model_type", "mpnet", "mlx-embeddings has no mpnet");
+  nlohmann::json odd = test::tiny_bert_config();
+  odd["hidden_size"] = 32;
+  odd["type_vocab_size"] = 1;
+  EXPECT_TRUE(has_note(plan_of(odd, "mlx:4bit-g32"), "no multiple of 64 values"));
+  EXPECT_FALSE(has_note(plan_of(odd, "mlx:f32"), "mlx-embeddings"));
+}
+
+TEST(EncoderPlan, MlxEmbeddingsKnowsOneSpellingAndNoDenseModule) {
+  const auto plan = [](const char* name) {
+    return make_plan(ConversionSource::open(test::source_file(std::string("tests/models/encoders/") + name)),
+                     parse_recipe("mlx:f32"));
+  };
+  EXPECT_FALSE(has_note(plan("bert-model"), "mlx-embeddings"));
+  EXPECT_FALSE(has_note(plan("xlm-roberta-model"), "mlx-embeddings"));
+  EXPECT_FALSE(has_note(plan("modernbert-sequence"), "mlx-embeddings"));
+  EXPECT_TRUE(has_note(plan("bert-old-names"), "other names of bert's tensors"));
+  EXPECT_TRUE(has_note(plan("bert-sentence"), "Dense module"));
+  EXPECT_TRUE(has_note(plan("modernbert-token"), "no classifier of modernbert"));
 }
 
 TEST(EncoderRecipe, NamesRoundTrip) {
