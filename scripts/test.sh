@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: layout, format, warnings, tests, sanitizers, peers.
 #   bash scripts/test.sh             all of it
-#   bash scripts/test.sh --no-peers  without the comparison with other tools (which installs Python packages)
+#   bash scripts/test.sh --no-peers  without what PyPI is needed for: other tools to compare with, a real encoder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/setup.sh
@@ -39,5 +39,7 @@ ctest --preset asan-ubsan -j "$(nproc)"
 if [ "$peers" = yes ]; then
   step "peers (quick)"
   bash scripts/peers.sh --quick
+  step "a real encoder"
+  bash scripts/encoders_real.sh
 fi
 step "all passed"
