@@ -145,6 +145,9 @@ void complete_gguf_encoder_config(const GgufFile& file, ModelConfig& config) {
   if (words != nullptr) config.vocab_size = words->rows();
   const GgufTensor* types = file.find("token_types.weight");
   config.encoder->type_rows = types == nullptr ? 0 : types->rows();
+  // The converter calls DistilBERT bert too; it is the one without types, and its head has another
+  // activation.
+  if (types == nullptr && file.metadata().find(kFamily) == nullptr) config.architecture = "distilbert";
   set_head(file, config);
 }
 

@@ -21,7 +21,8 @@ void check_gguf_encoder(const ModelConfig& config);
 /// check_gguf_encoder() does. Source: llama.cpp conversion/bert.py.
 void write_gguf_encoder_config(const ModelConfig& config, GgufMetadata& metadata);
 
-/// The opposite. In a file without assay.encoder.* it is BERT with erf GELU: what stock converters accept.
+/// The opposite. A file without assay.encoder.* has erf GELU, and complete_gguf_encoder_config() finds its
+/// family.
 ModelConfig read_gguf_encoder_config(const GgufMetadata& metadata);
 
 /// Completes the configuration by what only the tensors tell: tables, vocabulary, pooler, head. Throws Error

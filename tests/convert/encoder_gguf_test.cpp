@@ -121,6 +121,21 @@ TEST_F(EncoderGgufTest, EveryRecipeVerifies) {
   EXPECT_EQ(failures(folder_ / "bert-model-Q4_K_M.gguf", tiny("bert-model")), Names{});
 }
 
+TEST_F(EncoderGgufTest, FilesWithoutOurKeysAreToldApartByTheirTables) {
+  const auto without_keys = [&](const char* name) {
+    return rewrite(write(tiny(name), "gguf:F32"), [](GgufMetadata& metadata) {
+      GgufMetadata kept;
+      for (const auto& [key, value] : metadata.entries())
+        if (!key.starts_with("assay.")) kept.set(key, value);
+      metadata = std::move(kept);
+    });
+  };
+  EXPECT_EQ(failures(without_keys("distilbert-sequence"), tiny("distilbert-sequence")), Names{});
+  EXPECT_EQ(failures(without_keys("bert-model"), tiny("bert-model")), Names{});
+  // What only such a key can tell: this one has GELU's tanh approximation.
+  EXPECT_EQ(failures(without_keys("bert-sequence"), tiny("bert-sequence")), Names{"configuration"});
+}
+
 TEST_F(EncoderGgufTest, SentenceModulesTravelInTheMetadata) {
   SentenceModules modules;
   modules.declared = modules.normalize = modules.lowercase = true;
