@@ -50,7 +50,9 @@ TEST_F(ConvertTest, WritesEveryRecipeExactlyAsPlanned) {
   write_source();
   std::string all;
   for (const std::string& name : recipe_names())
-    if (!parse_recipe(name).encoder) all += (all.empty() ? "" : ",") + name;
+    // Aliases name recipes of the list once more.
+    if (const Recipe recipe = parse_recipe(name); !recipe.encoder && recipe.name == name)
+      all += (all.empty() ? "" : ",") + name;
   for (const ConvertedOutput& output : run(all.c_str())) {
     const ModelFile model = ModelFile::open(output.path);
     EXPECT_EQ(model.weight_bytes(), output.plan.weight_bytes) << output.plan.recipe.name;
