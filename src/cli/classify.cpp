@@ -260,7 +260,9 @@ int run_classify(const Options& options) {
 
 RunVerb declare_classify(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("path", options->path, "checkpoint of a classifier, or an int8 or int4 directory")
+  command
+      .add_option("path", options->path,
+                  "checkpoint of a classifier, int8, int4, MLX or npz directory, or GGUF file")
       ->required();
   options->input.declare(command, true);
   command.add_option("--labels", options->labels,

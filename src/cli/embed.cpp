@@ -135,7 +135,9 @@ int run_embed(const Options& options) {
 
 RunVerb declare_embed(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("path", options->path, "checkpoint of an encoder, or an int8 or int4 directory")
+  command
+      .add_option("path", options->path,
+                  "checkpoint of an encoder, int8, int4, MLX or npz directory, or GGUF file")
       ->required();
   options->input.declare(command, false);
   command.add_option("-o,--output", options->output,
