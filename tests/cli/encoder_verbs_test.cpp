@@ -48,6 +48,20 @@ class EncoderVerbs : public testing::Test {
   test::TemporaryFolder folder_;
 };
 
+TEST_F(EncoderVerbs, VerifyProvesEveryOutputOfAnEncoder) {
+  const std::string out = folder_ / "out";
+  expect_success({"quantize", encoder("bert-sentence"), "--to", "int8,int4-g32,npz:int8", "-o", out});
+  for (const char* name : {"int8", "int4-g32", "bert-sentence-mlx-q8-v2"})
+    expect_success({"verify", out + "/" + name, "--against", encoder("bert-sentence")});
+  const Outcome other =
+      test::run_assay({"verify", out + "/int8", "--against", encoder("bert-sequence"), "--json"});
+  EXPECT_EQ(other.status, 1);
+}
+
+TEST_F(EncoderVerbs, GenerateRefusesAnEncoder) {
+  expect_fault({"generate", encoder("bert-sentence"), "-p", "x"}, {"an encoder writes no text", "embed"});
+}
+
 TEST_F(EncoderVerbs, EmbedEqualsTheReference) {
   const json texts = golden_texts("bert-sentence");
   int checked = 0;
