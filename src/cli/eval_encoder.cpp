@@ -12,6 +12,7 @@
 #include "cli/options.hpp"
 #include "cli/terminal_progress.hpp"
 #include "cli/text_rows.hpp"
+#include "convert/conversion_metadata.hpp"
 #include "eval/encoder_evaluation.hpp"
 #include "io/json_text.hpp"
 
@@ -23,7 +24,7 @@ struct Options {
   std::string reference, vectors, sts, pooling;
   TextInput input;
   int repeats = 3;
-  bool json = false, gates = false;
+  bool json = false, gates = false, record = false;
   std::optional<double> fail_under, most_accuracy_drop, target_mb;
   RunOptions run;
 
@@ -173,6 +174,17 @@ std::vector<std::string> failures(const Options& options, const std::vector<Enco
   return failed;
 }
 
+/// Adds each candidate's figures to its conversion_metadata.json.
+void record(const EncoderSummary& summary) {
+  const nlohmann::ordered_json document = encoder_report_json(summary);
+  for (size_t i = 0; i < summary.candidates.size(); ++i) {
+    nlohmann::ordered_json measured = document["results"][i];
+    measured["task"] = document["task"];
+    measured["reference"] = document["reference"];
+    append_measurements(expand_path(summary.candidates[i].path) / kConversionMetadataName, measured);
+  }
+}
+
 int run_encoders(const Options& options) {
   const std::vector<TextRow> rows = options.input.read();
   if (rows.empty()) throw Error({"no texts", options.input.file, "one or more", "none", {}});
@@ -193,6 +205,7 @@ int run_encoders(const Options& options) {
     print_json(encoder_report_json(summary));
   else
     fmt::print("{}", encoder_report_text(summary, reference.traits().head.labels));
+  if (options.record) record(summary);
   const std::vector<std::string> failed = failures(options, summary.candidates);
   for (const std::string& line : failed) fmt::print(stderr, "assay: {}\n", line);
   return failed.empty() ? 0 : 1;
@@ -219,6 +232,7 @@ RunVerb declare_eval_encoder(CLI::App& eval) {
   task->add_option("--max-accuracy-drop", options->most_accuracy_drop,
                    "gate: as a share, 0.01 for one percent");
   task->add_option("--target-mb", options->target_mb, "gate: weights of at most so many MB");
+  task->add_flag("--record", options->record, "append the figures to each output's conversion_metadata.json");
   task->add_flag("--json", options->json, "print one JSON document");
   options->run.declare(*task);
   add_examples(

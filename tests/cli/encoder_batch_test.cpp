@@ -154,6 +154,17 @@ TEST_F(EvalEncoder, GatesAndFloorsDecideTheExitCode) {
   EXPECT_NE(gated.err.find("target size"), std::string::npos) << gated.err;
 }
 
+TEST_F(EvalEncoder, RecordsWhatItMeasured) {
+  expect_success(eval(texts_, {"--record"}));
+  expect_success(eval(texts_, {"--record"}));
+  const json metadata = json::parse(read_text_file(folder_ / "out/int8/conversion_metadata.json"));
+  ASSERT_EQ(metadata.at("measurements").size(), 2U);
+  EXPECT_EQ(metadata["measurements"][1].at("task"), "encoder");
+  EXPECT_EQ(metadata["measurements"][0].at("metric"), metadata["measurements"][1].at("metric"));
+  EXPECT_TRUE(metadata.contains("quantization"));
+  expect_success({"verify", folder_ / "out/int8", "--against", source_});
+}
+
 TEST_F(EvalEncoder, BadInputIsOneLine) {
   const std::string foreign = write("l.jsonl", "{\"text\":\"It moves.\",\"y\":\"no class\"}\n");
   expect_fault(eval(foreign, {"--label-field", "y"}), {"l.jsonl:1", "no class"});
