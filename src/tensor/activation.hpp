@@ -11,7 +11,7 @@ enum class Activation : uint8_t {
   kGeluTanh,   ///< the tanh approximation: "gelu_new", "gelu_pytorch_tanh", "gelu_fast"
   kGeluQuick,  ///< x σ(1.702 x): "quick_gelu"
   kRelu,
-  kSilu,       ///< x σ(x): "silu", "swish"
+  kSilu,  ///< x σ(x): "silu", "swish"
   kTanh,
 };
 

@@ -106,10 +106,8 @@ WeightFormat int8_format() noexcept {
 }
 
 WeightFormat int4_format(int group_size) noexcept {
-  return {.kind = kInt4,
-          .bits = 4,
-          .group_size = static_cast<uint16_t>(group_size),
-          .scale_type = DType::kF16};
+  return {
+      .kind = kInt4, .bits = 4, .group_size = static_cast<uint16_t>(group_size), .scale_type = DType::kF16};
 }
 
 std::string format_name(const WeightFormat& format) {

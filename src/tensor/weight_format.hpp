@@ -48,11 +48,11 @@ enum class WeightKind : uint8_t {
   kNVFP4 = 40,
   kMlxAffine = 200,  ///< MLX: codes in a bitstream, scale and bias per group in tensors of their own
   kInt8 = 201,       ///< encoders: i8 codes in [-127, 127], one f32 scale a row
-  kInt4 = 202,       ///< encoders: two codes a byte (code + 8, the first in the low nibble), f16 scales a group
+  kInt4 = 202,  ///< encoders: two codes a byte (code + 8, the first in the low nibble), f16 scales a group
 };
 
-/// The layout of one packed weight. bits, group_size and scale_type belong to kMlxAffine and kInt4 (group_size
-/// 32 or 64) alone.
+/// The layout of one packed weight. bits, group_size and scale_type belong to kMlxAffine and kInt4
+/// (group_size 32 or 64) alone.
 struct WeightFormat {
   WeightKind kind = WeightKind::kF32;
   uint8_t bits = 0;                ///< 2, 3, 4, 5, 6 or 8

@@ -1,4 +1,5 @@
 // quantize --config and eval encoder as people call them.
+#include "base/file.hpp"
 #include "cli/checkpoint.hpp"
 #include "cli/process.hpp"
 
