@@ -43,9 +43,12 @@ TEST_P(EncoderInvariance, ThreadsAndInstructionSetsGiveTheSameBits) {
     for (const Compute compute : {Compute::kExact, Compute::kFast}) {
       const auto expected = run_all(model, {1, compute}, scalar(), texts_);
       for (const EncoderKernels* kernels : available_encoder_kernels())
-        for (const int threads : {1, 2, 3})
+        for (const int threads : {1, 2, 3}) {
+          // The scalar table is slow, and 1 thread of it is what all is compared with.
+          if (kernels == &scalar() && threads != 3) continue;
           EXPECT_EQ(expected, run_all(model, {threads, compute}, *kernels, texts_))
               << format << " " << compute_name(compute) << " " << kernels->isa << " " << threads;
+        }
     }
   }
 }
