@@ -71,18 +71,12 @@ void require_head(const EncoderModel& model, EncoderHeadKind wanted) {
   throw Error({"this model labels texts, not tokens", where, {}, {}, "leave --tokens out"});
 }
 
-std::vector<EncoderText> texts_of(const std::vector<TextRow>& rows) {
-  std::vector<EncoderText> texts;
-  for (const TextRow& row : rows) texts.push_back({row.text, row.pair});
-  return texts;
-}
-
 Answers classify_by_head(EncoderModel& model, const std::vector<TextRow>& rows,
                          const EncoderModel::Advance& advance) {
   const EncoderHead& head = model.traits().head;
   Answers answers{.labels = head.labels, .probabilities = {}};
   answers.exclusive = head.problem == ProblemKind::kSingleLabel && head.labels.size() > 1;
-  for (const std::vector<float>& logits : model.logits(texts_of(rows), advance))
+  for (const std::vector<float>& logits : model.logits(encoder_texts(rows), advance))
     answers.probabilities.push_back(label_probabilities(logits, head.problem));
   return answers;
 }
@@ -186,7 +180,7 @@ void run_tokens(const Options& options, EncoderModel& model, const std::vector<T
   require_head(model, EncoderHeadKind::kToken);
   TerminalProgress progress;
   progress.begin("classify", rows.size(), "text");
-  const auto logits = model.token_logits(texts_of(rows), [&](size_t done) { progress.advance(done); });
+  const auto logits = model.token_logits(encoder_texts(rows), [&](size_t done) { progress.advance(done); });
   progress.end();
   ordered_json results = ordered_json::array();
   for (size_t i = 0; i < rows.size(); ++i) {

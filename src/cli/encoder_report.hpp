@@ -10,7 +10,7 @@ namespace assay {
 
 /// One candidate of `eval encoder`.
 struct EncoderReport {
-  std::string path, format;
+  std::string path;
   EncoderOutputs outputs;
   EncoderComparison comparison;
   std::optional<SimilarityScores> similarity;

@@ -35,12 +35,6 @@ struct Options {
   }
 };
 
-std::vector<EncoderText> texts_of(const std::vector<TextRow>& rows) {
-  std::vector<EncoderText> texts;
-  for (const TextRow& row : rows) texts.push_back({row.text, row.pair});
-  return texts;
-}
-
 /// Class numbers of the rows; empty when the file names no labels.
 std::vector<int64_t> labels_of(const Options& options, const std::vector<TextRow>& rows,
                                const EncoderModel& model) {
@@ -92,6 +86,7 @@ std::vector<float> read_vectors(const std::string& path, size_t texts, int64_t d
 struct ScoredPairs {
   std::vector<EncoderText> texts;  ///< both of a pair, one after the other
   std::vector<double> scores;
+  std::vector<double> reference;  ///< similarities of the pairs by the reference
 };
 
 ScoredPairs read_scored_pairs(const std::string& path) {
@@ -137,21 +132,27 @@ int linear_bits(const EncoderModel& model) {
   return tensor != nullptr && bits_per_weight(tensor->weight.format) < 6.0 ? 4 : 8;
 }
 
-EncoderReport evaluate(const Options& options, const std::string& path, EncoderModel& reference,
-                       const EncoderOutputs& before, const std::vector<TextRow>& rows,
-                       const std::vector<int64_t>& labels, Progress& progress) {
+/// What every candidate is held against: made once.
+struct Yardstick {
+  std::vector<EncoderText> texts;
+  std::vector<int64_t> labels;
+  std::optional<ScoredPairs> pairs;
+  EncoderOutputs outputs;
+  uint64_t parameters = 0;
+};
+
+EncoderReport evaluate(const Options& options, const std::string& path, const Yardstick& reference,
+                       Progress& progress) {
   EncoderModel candidate(expand_path(path), options.run.engine());
   EncoderReport report;
   report.path = path;
-  report.format = format_name(candidate.file().tensors().front().weight.format);
-  report.outputs = run_encoder(candidate, texts_of(rows), options.embedding(), options.repeats, progress);
-  report.comparison = compare_encoders(before, report.outputs, parameters_of(reference), labels);
-  if (!options.sts.empty()) {
-    const ScoredPairs pairs = read_scored_pairs(options.sts);
-    report.similarity =
-        compare_similarities(similarities(reference, pairs, options.embedding()),
-                             similarities(candidate, pairs, options.embedding()), pairs.scores);
-  }
+  report.outputs = run_encoder(candidate, reference.texts, options.embedding(), options.repeats, progress);
+  report.comparison =
+      compare_encoders(reference.outputs, report.outputs, reference.parameters, reference.labels);
+  if (reference.pairs)
+    report.similarity = compare_similarities(reference.pairs->reference,
+                                             similarities(candidate, *reference.pairs, options.embedding()),
+                                             reference.pairs->scores);
   GateOptions gates{.bits = linear_bits(candidate), .most_accuracy_drop = options.most_accuracy_drop};
   if (options.target_mb) gates.target_bytes = static_cast<uint64_t>(*options.target_mb * 1e6);
   report.gates = check_gates(report.comparison, report.outputs, gates);
@@ -190,16 +191,24 @@ int run_encoders(const Options& options) {
   if (rows.empty()) throw Error({"no texts", options.input.file, "one or more", "none", {}});
   TerminalProgress progress;
   EncoderModel reference(expand_path(options.reference), options.run.engine());
-  const std::vector<int64_t> labels = labels_of(options, rows, reference);
+  Yardstick yardstick{.texts = encoder_texts(rows),
+                      .labels = labels_of(options, rows, reference),
+                      .pairs = std::nullopt,
+                      .outputs = {},
+                      .parameters = parameters_of(reference)};
+  if (!options.sts.empty()) {
+    yardstick.pairs = read_scored_pairs(options.sts);
+    yardstick.pairs->reference = similarities(reference, *yardstick.pairs, options.embedding());
+  }
+  yardstick.outputs = run_encoder(reference, yardstick.texts, options.embedding(), options.repeats, progress);
   EncoderSummary summary{.reference_path = options.reference, .compute = options.run.compute};
-  summary.reference = run_encoder(reference, texts_of(rows), options.embedding(), options.repeats, progress);
   if (!options.vectors.empty()) {
-    const std::vector<float> stored = read_vectors(options.vectors, rows.size(), summary.reference.dim);
-    summary.engine = measure_drift({stored, summary.reference.dim}, summary.reference.vector_set());
+    const std::vector<float> stored = read_vectors(options.vectors, rows.size(), yardstick.outputs.dim);
+    summary.engine = measure_drift({stored, yardstick.outputs.dim}, yardstick.outputs.vector_set());
   }
   for (const std::string& path : options.paths)
-    summary.candidates.push_back(
-        evaluate(options, path, reference, summary.reference, rows, labels, progress));
+    summary.candidates.push_back(evaluate(options, path, yardstick, progress));
+  summary.reference = std::move(yardstick.outputs);
   for (const TextRow& row : rows) summary.texts.push_back(row.text);
   if (options.json)
     print_json(encoder_report_json(summary));

@@ -165,6 +165,12 @@ std::string_view take_record(std::string_view bytes, char separator, const std::
 
 }  // namespace
 
+std::vector<EncoderText> encoder_texts(const std::vector<TextRow>& rows) {
+  std::vector<EncoderText> texts;
+  for (const TextRow& row : rows) texts.push_back({row.text, row.pair});
+  return texts;
+}
+
 std::vector<CsvRecord> parse_csv(std::string_view bytes, char separator, const std::string& where) {
   std::vector<CsvRecord> records;
   size_t line = 1;

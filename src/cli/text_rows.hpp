@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/encoder_model.hpp"
+
 namespace assay {
 
 /// A text to work on, with what came with it.
@@ -16,6 +18,9 @@ struct TextRow {
   nlohmann::ordered_json id{};         ///< the member "id" of a JSONL row; null elsewhere
   size_t line = 0;                     ///< where it stands in its file, from 1; 0 for --text
 };
+
+/// The texts alone, as encoders take them.
+std::vector<EncoderText> encoder_texts(const std::vector<TextRow>& rows);
 
 /// How the lines of a file become texts.
 enum class TextFormat : uint8_t { kLines, kJsonl, kCsv, kTsv };
