@@ -209,6 +209,9 @@ int run_compare(const Options& given) {
   if (given.recipes.empty() && given.paths.empty())
     throw UsageError("give --to RECIPES, existing files, or both");
   const ConversionSource source = ConversionSource::open(expand_path(given.source));
+  if (source.model().encoder)
+    throw Error({"an encoder writes no text", given.source, "a language model", source.model().architecture,
+                 "to measure an encoder: assay eval encoder OUTPUT --reference " + given.source});
   const Options options = fit_context(given, source.model().max_context, given.source);
   // Read before the work: a text that is missing should not cost a conversion.
   const std::string text = options.text.empty() ? std::string() : read_text_file(expand_path(options.text));

@@ -62,6 +62,13 @@ TEST_F(EncoderVerbs, GenerateRefusesAnEncoder) {
   expect_fault({"generate", encoder("bert-sentence"), "-p", "x"}, {"an encoder writes no text", "embed"});
 }
 
+TEST_F(EncoderVerbs, CompareRefusesAnEncoderBeforeItConverts) {
+  const std::string source = encoder("bert-sentence"), out = folder_ / "out";
+  expect_fault({"compare", source, "--to", "int8", "-o", out},
+               {"an encoder writes no text", "eval encoder OUTPUT --reference " + source});
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
 TEST_F(EncoderVerbs, EmbedEqualsTheReference) {
   const json texts = golden_texts("bert-sentence");
   int checked = 0;
