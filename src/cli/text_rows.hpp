@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/encoder_model.hpp"
+#include "io/csv.hpp"
 
 namespace assay {
 
@@ -47,17 +48,5 @@ struct TextInput {
 /// too. JSONL: one object a line, blank lines are passed over. CSV and TSV: the first row names the columns.
 std::vector<TextRow> read_text_rows(std::string_view bytes, TextFormat format, const TextInput& input,
                                     const std::string& where);
-
-/// A record of a CSV file and the line on which it begins.
-struct CsvRecord {
-  std::vector<std::string> cells;
-  size_t line = 0;
-};
-/// Records as RFC 4180 writes them: cells in quotes may hold separators, line breaks and doubled quotes;
-/// lines end with \n or \r\n; a line without anything is no record. Throws Error naming `where` and the line
-/// for a quote that never closes and for text behind a closing quote.
-std::vector<CsvRecord> parse_csv(std::string_view bytes, char separator, const std::string& where);
-/// The cell, in quotes where RFC 4180 asks for them.
-std::string csv_cell(std::string_view text);
 
 }  // namespace assay
