@@ -12,7 +12,7 @@ namespace assay {
 
 /// One tensor of a subject: what it is stored as and how far it lies from the reference's.
 struct TensorFact {
-  std::string name, role, format;
+  std::string name{}, role{}, format{};
   uint64_t bytes = 0;
   double bits_per_weight = 0.0;
   std::optional<double> relative_error{};  ///< ‖w − ŵ‖ / ‖w‖
@@ -20,56 +20,56 @@ struct TensorFact {
 
 /// A file, directory or endpoint that was measured.
 struct Subject {
-  std::string label;   ///< unique within the report
-  std::string kind;    ///< "reference", "recipe", "file" or "endpoint"
-  std::string path;    ///< or the endpoint's address
-  std::string sha256;  ///< of the weights; empty for an endpoint
-  std::string recipe;  ///< what was requested; empty for a file that is not ours
+  std::string label{};   ///< unique within the report
+  std::string kind{};    ///< "reference", "recipe", "file" or "endpoint"
+  std::string path{};    ///< or the endpoint's address
+  std::string sha256{};  ///< of the weights; empty for an endpoint
+  std::string recipe{};  ///< what was requested; empty for a file that is not ours
   uint64_t bytes = 0, parameters = 0;
   std::optional<double> requested_bits{};
   double bits_per_weight = 0.0;
-  std::string verdict;           ///< inspect's; empty for an endpoint
+  std::string verdict{};         ///< inspect's; empty for an endpoint
   std::optional<bool> proven{};  ///< verify's, where there is a source to hold it to
   std::vector<TensorFact> tensors{};
 };
 
 /// A curve: y over x with its interval, e.g. KL by position or by the reference's confidence.
 struct Series {
-  std::string subject, task, metric, x_name, unit;
+  std::string subject{}, task{}, metric{}, x_name{}, unit{};
   struct Point {
     double x = 0.0, y = 0.0;
     std::optional<double> low{}, high{};
     int64_t n = 0;
     std::string label{};  ///< of a category axis, e.g. "0.5–0.7"
   };
-  std::vector<Point> points;
+  std::vector<Point> points{};
 };
 
 /// counts[truth][prediction]; answers no parser could read stand apart, by truth.
 struct ConfusionMatrix {
-  std::string subject, task, dataset;
-  std::vector<std::string> labels;
-  std::vector<std::vector<int64_t>> counts;
-  std::vector<int64_t> unparsed;
+  std::string subject{}, task{}, dataset{};
+  std::vector<std::string> labels{};
+  std::vector<std::vector<int64_t>> counts{};
+  std::vector<int64_t> unparsed{};
 };
 
 /// An item on which a candidate's answer differs from the reference's.
 struct Flip {
-  std::string subject, task, dataset, id, text, truth, reference, candidate;
+  std::string subject{}, task{}, dataset{}, id{}, text{}, truth{}, reference{}, candidate{};
   std::optional<double> reference_margin{}, candidate_margin{};
 };
 
 /// The same prompt answered by a subject.
 struct SampleAnswer {
-  std::string subject, prompt, category, text, finish_reason;
+  std::string subject{}, prompt{}, category{}, text{}, finish_reason{};
   std::vector<std::string> flags{};  ///< "truncated", "empty", "repetitive", …
   int64_t tokens = 0;
 };
 
 /// A recommendation and the indices (into Report::measurements) of the numbers it rests on.
 struct Advice {
-  std::string text;
-  std::vector<size_t> measurements;
+  std::string text{};
+  std::vector<size_t> measurements{};
 };
 
 /// All that `compare` found out: report.json, from which report.md and report.html are drawn.
