@@ -4,7 +4,7 @@ set -euo pipefail
 
 assay_packages=(g++ cmake ninja-build pkg-config python3 clang-format-14
   nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libpcre2-dev libutf8proc-dev libzip-dev
-  libyaml-cpp-dev libgtest-dev)
+  libyaml-cpp-dev libcurl4-openssl-dev libgtest-dev libcpp-httplib-dev)
 
 assay_missing_packages() {
   local package
