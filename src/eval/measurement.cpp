@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "base/error.hpp"
 
@@ -24,6 +25,9 @@ template <typename T>
 T required(const Json& json, const char* name) {
   const auto member = json.find(name);
   if (member == json.end()) throw Error({"a measurement lacks a member", {}, name, "none", {}});
+  // A fraction, or a number beyond the range, would be bent into the integer without a word.
+  if (std::is_same_v<T, int64_t> && !member->is_number_integer())
+    throw Error({"a measurement's member has another type", {}, name, member->type_name(), {}});
   try {
     return member->get<T>();
   } catch (const Json::exception& fault) {
@@ -102,7 +106,7 @@ Measurement measurement_from_json(const Json& json) {
           .n = required<int64_t>(json, "n"),
           .n_unit = required<std::string>(json, "n_unit"),
           .settings = json.value("settings", Json()),
-          .file_sha256 = json.value("file_sha256", "")};
+          .file_sha256 = optional_member<std::string>(json, "file_sha256").value_or("")};
 }
 
 PairedComparison paired_comparison_from_json(const Json& json) {

@@ -88,6 +88,9 @@ struct Report {
   std::vector<std::string> notes;  ///< what was not measured and why
 };
 
+/// The number report.json carries as "schema". It counts up when a reader of the older one would misread it.
+inline constexpr int64_t kReportSchema = 1;
+
 nlohmann::ordered_json to_json(const Report& report);
 /// Throws Error naming what is missing or wrong; a document of a newer schema is refused.
 Report report_from_json(const nlohmann::ordered_json& json);
