@@ -33,6 +33,9 @@ struct Answer {
   std::string finish_reason;  ///< "stop" or "length"
   int64_t prompt_tokens = 0, answer_tokens = 0;
   double prefill_seconds = 0.0, decode_seconds = 0.0;  ///< an endpoint knows only their sum: decode_seconds
+  int64_t cached_tokens = 0;     ///< of prompt_tokens, those an endpoint did not compute anew
+  int64_t reasoning_tokens = 0;  ///< of answer_tokens, those spent before the text, where an endpoint says so
+  bool usage_known = true;       ///< false: an endpoint that counts no tokens
 };
 
 /// Anything that answers questions in text: a local model, or somebody's server.
