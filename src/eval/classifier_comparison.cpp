@@ -48,30 +48,6 @@ double ratio(int64_t part, int64_t whole) {
 
 }  // namespace
 
-Estimate wilson_share(int64_t successes, int64_t n) {
-  if (n == 0) return {0.0, 0.0, 1.0, 0};
-  constexpr double z = 1.959963984540054;  // the normal distribution's 97.5 % quantile
-  const auto count = static_cast<double>(n);
-  const double share = static_cast<double>(successes) / count;
-  const double centre = (share + z * z / (2 * count)) / (1 + z * z / count);
-  const double half =
-      z / (1 + z * z / count) * std::sqrt(share * (1 - share) / count + z * z / (4 * count * count));
-  const double low = successes == 0 ? 0.0 : centre - half;
-  const double high = successes == n ? 1.0 : centre + half;
-  return {share, low, high, n};
-}
-
-double mcnemar_p(int64_t only_a, int64_t only_b) {
-  const int64_t n = only_a + only_b, least = std::min(only_a, only_b);
-  double tail = 0.0;
-  for (int64_t k = 0; k <= least; ++k) {
-    const auto total = static_cast<double>(n), some = static_cast<double>(k);
-    tail += std::exp(std::lgamma(total + 1) - std::lgamma(some + 1) - std::lgamma(total - some + 1) -
-                     total * std::log(2.0));
-  }
-  return std::min(1.0, 2.0 * tail);
-}
-
 ClassifierScore score_classifier(std::span<const int64_t> predictions, std::span<const int64_t> labels,
                                  int64_t n_classes) {
   ASSAY_CHECK(predictions.size() == labels.size());

@@ -9,13 +9,6 @@
 
 namespace assay {
 
-/// A share with its 95 % Wilson score interval (Wilson 1927): honest at 0 and n successes too.
-Estimate wilson_share(int64_t successes, int64_t n);
-
-/// Two-sided exact McNemar test: the chance of a split at least as uneven as `only_a` against `only_b` if
-/// both were equally good. 1 when they never differ.
-double mcnemar_p(int64_t only_a, int64_t only_b);
-
 struct ClassScore {
   int64_t support = 0;                       ///< texts of this class
   double precision = 0, recall = 0, f1 = 0;  ///< 0 where undefined
