@@ -200,6 +200,9 @@ Compute Decoder::compute() const noexcept {
 int Decoder::threads() const noexcept {
   return state_->pool.size();
 }
+ThreadPool& Decoder::pool() noexcept {
+  return state_->pool;
+}
 
 KvCache Decoder::make_cache(int64_t max_positions) const {
   return {config(), state_->compute, max_positions};

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/thread_pool.hpp"
 #include "engine/compute.hpp"
 #include "engine/kv_cache.hpp"
 #include "models/model_file.hpp"
@@ -27,6 +28,8 @@ class Decoder {
   const ModelConfig& config() const noexcept;
   Compute compute() const noexcept;
   int threads() const noexcept;
+  /// The team that runs the layers, for work on logits between calls and inside forward_all's `visit`.
+  ThreadPool& pool() noexcept;
 
   KvCache make_cache(int64_t max_positions) const;
 

@@ -55,6 +55,11 @@ const ChatTemplate* LanguageModel::chat_template() const {
 
 std::string render_chat(const LanguageModel& model, const std::vector<ChatMessage>& messages,
                         std::optional<bool> thinking) {
+  return render_conversation(model, messages, thinking, true);
+}
+
+std::string render_conversation(const LanguageModel& model, const std::vector<ChatMessage>& messages,
+                                std::optional<bool> thinking, bool opens_turn) {
   if (model.chat_template() == nullptr)
     throw Error({"the model has no chat template",
                  model.file().path().string(),
@@ -65,7 +70,7 @@ std::string render_chat(const LanguageModel& model, const std::vector<ChatMessag
   values["messages"] = nlohmann::ordered_json::array();
   for (const ChatMessage& message : messages)
     values["messages"].push_back({{"role", message.role}, {"content", message.content}});
-  values["add_generation_prompt"] = true;
+  values["add_generation_prompt"] = opens_turn;
   values["bos_token"] = token_text(model.tokenizer(), model.tokenizer().bos_id());
   values["eos_token"] = token_text(model.tokenizer(), model.tokenizer().eos_id());
   if (thinking) values["enable_thinking"] = *thinking;

@@ -51,5 +51,8 @@ struct ChatMessage {
 /// the template's enable_thinking where given. Throws Error when the model has no chat template.
 std::string render_chat(const LanguageModel& model, const std::vector<ChatMessage>& messages,
                         std::optional<bool> thinking);
+/// The same, with the assistant's turn opened only where `opens_turn` says so: for transcripts.
+std::string render_conversation(const LanguageModel& model, const std::vector<ChatMessage>& messages,
+                                std::optional<bool> thinking, bool opens_turn);
 
 }  // namespace assay
