@@ -1,0 +1,284 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "report/charts.hpp"
+#include "report/metric_facts.hpp"
+#include "report/number_text.hpp"
+#include "report/page_parts.hpp"
+#include "report/report_view.hpp"
+
+namespace assay {
+namespace {
+
+struct Box {
+  double left, top, right, bottom;
+  bool overlaps(const Box& other) const noexcept {
+    return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
+  }
+};
+
+/// What to divide bytes by on the axis.
+struct SizeUnit {
+  double bytes;
+  const char* name;
+};
+SizeUnit choose_unit(double most) {
+  if (most >= 1e8) return {1e9, "GB (10⁹ bytes)"};
+  if (most >= 1e5) return {1e6, "MB (10⁶ bytes)"};
+  return {1e3, "kB (10³ bytes)"};
+}
+
+double bytes_of(const Report& report, const Measurement& m) {
+  const Subject* subject = find_subject(report, m.subject);
+  return subject != nullptr ? static_cast<double>(subject->bytes) : 0.0;
+}
+
+bool can_be_drawn(const Report& report, const Measurement& m) {
+  const Subject* subject = find_subject(report, m.subject);
+  return subject != nullptr && has_size(*subject) && std::isfinite(m.value);
+}
+
+/// Everything the parts of the picture share.
+struct Plot {
+  const Report& report;
+  const QualityChart& chart;
+  Scale x, y;
+  SizeUnit unit;
+  double width, height, left, right, top, bottom;
+  bool has_zero = false;  ///< values of 0 stand on a line of their own below the logarithm
+
+  const Measurement& of(const QualityChart::Point& point) const {
+    return report.measurements[point.measurement];
+  }
+  double px(const Measurement& m) const { return x(bytes_of(report, m) / unit.bytes); }
+  double py(double value) const { return chart.logarithmic && value <= 0.0 ? bottom - 12 : y(value); }
+};
+
+Scale value_scale(const Plot& plot) {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (const QualityChart::Point& point : plot.chart.points) {
+    const Measurement& m = plot.of(point);
+    for (const double value : {m.value, m.low.value_or(m.value), m.high.value_or(m.value)}) {
+      if (!std::isfinite(value) || (plot.chart.logarithmic && value <= 0.0)) continue;
+      low = std::min(low, value), high = std::max(high, value);
+    }
+  }
+  if (plot.chart.logarithmic)
+    return scale_decades(low, high, plot.bottom - (plot.has_zero ? 30 : 0), plot.top);
+  return scale_around(low, high, plot.bottom, plot.top);
+}
+
+Plot make_plot(const Report& report, const QualityChart& chart, double width) {
+  const bool narrow = width < 500;
+  Plot plot{.report = report,
+            .chart = chart,
+            .x = {},
+            .y = {},
+            .unit = {},
+            .width = width,
+            .height = narrow ? 340.0 : 420.0,
+            .left = narrow ? 50.0 : 64.0,
+            .right = width - 12,
+            .top = 34,
+            .bottom = 0};
+  plot.bottom = plot.height - 44;
+  double most = 0.0;
+  for (const Subject& subject : report.subjects)
+    if (has_size(subject)) most = std::max(most, static_cast<double>(subject.bytes));
+  plot.unit = choose_unit(most);
+  plot.x = scale_from_zero(most / plot.unit.bytes, plot.left, plot.right - 8);
+  for (const QualityChart::Point& point : chart.points)
+    plot.has_zero = plot.has_zero || (chart.logarithmic && plot.of(point).value <= 0.0);
+  plot.y = value_scale(plot);
+  return plot;
+}
+
+void draw_axes(Drawing& drawing, const Plot& plot) {
+  drawing.grid_y(plot.y, plot.left, plot.right, 6);
+  if (plot.has_zero) {
+    drawing.line(plot.left, plot.bottom - 12, plot.right, plot.bottom - 12, "grid dashed");
+    drawing.label(plot.left - 6, plot.bottom - 8, "0", "tick", Anchor::kEnd);
+  }
+  drawing.line(plot.left, plot.bottom, plot.right, plot.bottom, "axis");
+  drawing.ticks_x(plot.x, plot.bottom, plot.width < 500 ? 4 : 7);
+  drawing.label(plot.right, plot.height - 6, std::string("file size, ") + plot.unit.name, "name",
+                Anchor::kEnd);
+  const std::string better = plot.chart.lower_is_better ? "↓ lower is better" : "↑ higher is better";
+  const std::string unit = plot.chart.unit == "share" ? "" : ", " + plot.chart.unit;
+  drawing.label(0, 14, fit_text(plot.chart.title + unit + "  " + better, plot.width), "name");
+}
+
+void draw_front(Drawing& drawing, const Plot& plot) {
+  std::string path;
+  double last = 0.0;
+  for (const size_t i : pareto_front(plot.report, plot.chart)) {
+    const Measurement& m = plot.of(plot.chart.points[i]);
+    const std::string here = coordinate(plot.px(m));
+    if (!path.empty()) path += "L" + here + " " + coordinate(last);
+    path += (path.empty() ? "M" : "L") + here + " " + coordinate(plot.py(m.value));
+    last = plot.py(m.value);
+  }
+  drawing.path(path, "front");
+}
+
+std::string point_title(const Plot& plot, const Measurement& m) {
+  return m.subject + "\n" + format_size(bytes_of(plot.report, m)) + "\n" + describe_basis(m);
+}
+
+void draw_point(Drawing& drawing, const Plot& plot, const QualityChart::Point& point) {
+  const Measurement& m = plot.of(point);
+  const double x = plot.px(m), y = plot.py(m.value);
+  const std::string css = subject_class(plot.report, m.subject);
+  if (m.low && m.high && point.main) {
+    drawing.line(x, plot.py(*m.low), x, plot.py(*m.high), "whisker " + css);
+    for (const double end : {*m.low, *m.high})
+      drawing.line(x - 4, plot.py(end), x + 4, plot.py(end), "whisker " + css);
+  }
+  drawing.mark(subject_mark(plot.report, m.subject), x, y, point.main ? 6 : 4.5,
+               (point.main ? "mark " : "mark hollow ") + css, point_title(plot, m));
+}
+
+/// Names the points: beside, above or below, wherever nothing else stands.
+void draw_labels(Drawing& drawing, const Plot& plot) {
+  std::vector<Box> taken;
+  for (const QualityChart::Point& point : plot.chart.points) {
+    const double x = plot.px(plot.of(point)), y = plot.py(plot.of(point).value);
+    taken.push_back({x - 7, y - 7, x + 7, y + 7});
+  }
+  for (const QualityChart::Point& point : plot.chart.points) {
+    if (!point.main) continue;
+    const double x = plot.px(plot.of(point)), y = plot.py(plot.of(point).value);
+    const std::string name = fit_text(plot.of(point).subject, plot.width < 500 ? 110 : 190);
+    const double w = text_width(name);
+    const Box places[] = {{x + 10, y - 8, x + 10 + w, y + 8},     {x - 10 - w, y - 8, x - 10, y + 8},
+                          {x + 8, y - 24, x + 8 + w, y - 8},      {x - 8 - w, y - 24, x - 8, y - 8},
+                          {x + 8, y + 8, x + 8 + w, y + 24},      {x - 8 - w, y + 8, x - 8, y + 24},
+                          {x - w / 2, y - 28, x + w / 2, y - 12}, {x - w / 2, y + 12, x + w / 2, y + 28}};
+    const Box* place = std::find_if(std::begin(places), std::end(places), [&](const Box& box) {
+      const bool inside = box.left >= plot.left && box.right <= plot.width && box.top >= plot.top - 12 &&
+                          box.bottom <= plot.bottom;
+      return inside &&
+             std::none_of(taken.begin(), taken.end(), [&](const Box& t) { return t.overlaps(box); });
+    });
+    if (place == std::end(places)) place = x + 10 + w <= plot.width ? &places[0] : &places[1];
+    taken.push_back(*place);
+    drawing.label(place->left, place->bottom - 4, name, "direct");
+  }
+}
+
+std::string describe(const Plot& plot) {
+  std::string text = plot.chart.title + " against file size.";
+  for (const QualityChart::Point& point : plot.chart.points)
+    if (point.main)
+      text += " " + plot.of(point).subject + ": " + format_size(bytes_of(plot.report, plot.of(point))) +
+              ", " + format_number(plot.of(point)).line() + ".";
+  return text;
+}
+
+/// The condition's value of a row: how its numbers were computed is told apart by filled and hollow marks.
+std::string condition_text(const MetricTable& table, const MetricTable::Row& row) {
+  std::string text;
+  for (size_t i = 0; i < table.conditions.size(); ++i)
+    if (table.conditions[i] != "compute" && !row.conditions[i].empty())
+      text += (text.empty() ? "" : ", ") + table.conditions[i] + " " + row.conditions[i];
+  return text;
+}
+
+/// The charts of the table's first column, one for every condition.
+void add_charts(const Report& report, const MetricTable& table, size_t column,
+                std::vector<QualityChart>& charts) {
+  const MetricFact fact = metric_fact(table.task, table.columns[column].metric);
+  std::map<std::string, QualityChart> found;
+  std::vector<std::string> order;
+  for (const MetricTable::Row& row : table.rows) {
+    if (!row.cells[column] || !can_be_drawn(report, report.measurements[*row.cells[column]])) continue;
+    const std::string condition = condition_text(table, row);
+    const auto [at, fresh] = found.try_emplace(
+        condition, QualityChart{.title = fact.title,
+                                .condition = condition,
+                                .unit = table.columns[column].unit,
+                                .lower_is_better = fact.direction == Direction::kLowerIsBetter,
+                                .logarithmic = table.task == "divergence",
+                                .points = {}});
+    if (fresh) order.push_back(condition);
+    at->second.points.push_back({.measurement = *row.cells[column]});
+  }
+  for (const std::string& condition : order) charts.push_back(std::move(found[condition]));
+}
+
+bool is_exact(const Measurement& m) {
+  return m.settings.is_object() && m.settings.contains("compute") &&
+         setting_text(m.settings["compute"]) == "exact";
+}
+
+/// Of a subject's points exact arithmetic is the one that it is judged by, else the first.
+void choose_main_points(const Report& report, QualityChart& chart) {
+  std::map<std::string, size_t> chosen;
+  for (size_t i = 0; i < chart.points.size(); ++i) {
+    const Measurement& m = report.measurements[chart.points[i].measurement];
+    const auto [at, first] = chosen.try_emplace(m.subject, i);
+    if (!first && is_exact(m) && !is_exact(report.measurements[chart.points[at->second].measurement]))
+      at->second = i;
+  }
+  for (size_t i = 0; i < chart.points.size(); ++i)
+    chart.points[i].main = chosen[report.measurements[chart.points[i].measurement].subject] == i;
+}
+
+}  // namespace
+
+std::vector<QualityChart> quality_charts(const Report& report) {
+  std::vector<QualityChart> charts;
+  for (const std::string& task : tasks_of(report)) {
+    if (task == "speed" || task == "memory" || task == "size") continue;
+    const std::string metric = headline_metric(report, task);
+    for (const MetricTable& table : metric_tables(report, task))
+      for (size_t column = 0; column < table.columns.size(); ++column)
+        if (table.columns[column].metric == metric) add_charts(report, table, column, charts);
+  }
+  for (QualityChart& chart : charts) {
+    choose_main_points(report, chart);
+    // Without any value above 0 there is no logarithm.
+    chart.logarithmic =
+        chart.logarithmic && std::any_of(chart.points.begin(), chart.points.end(), [&](const auto& p) {
+          return report.measurements[p.measurement].value > 0.0;
+        });
+  }
+  std::erase_if(charts, [](const QualityChart& chart) { return chart.points.size() < 2; });
+  return charts;
+}
+
+std::vector<size_t> pareto_front(const Report& report, const QualityChart& chart) {
+  const auto value = [&](size_t i) {
+    const double v = report.measurements[chart.points[i].measurement].value;
+    return chart.lower_is_better ? v : -v;
+  };
+  const auto bytes = [&](size_t i) {
+    return bytes_of(report, report.measurements[chart.points[i].measurement]);
+  };
+  std::vector<size_t> order, front;
+  for (size_t i = 0; i < chart.points.size(); ++i)
+    if (chart.points[i].main) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return bytes(a) != bytes(b) ? bytes(a) < bytes(b) : value(a) < value(b);
+  });
+  for (const size_t i : order)
+    if (front.empty() || value(i) < value(front.back())) front.push_back(i);
+  return front;
+}
+
+std::string draw_quality(const Report& report, const QualityChart& chart, double width, const std::string& id,
+                         const std::string& css_class) {
+  const Plot plot = make_plot(report, chart, width);
+  Drawing drawing(id, width, plot.height, chart.title + " against file size", describe(plot), css_class);
+  draw_axes(drawing, plot);
+  draw_front(drawing, plot);
+  for (const QualityChart::Point& point : chart.points) draw_point(drawing, plot, point);
+  draw_labels(drawing, plot);
+  return drawing.take();
+}
+
+}  // namespace assay
