@@ -1,6 +1,7 @@
 #include "engine/decoder.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/aligned.hpp"
 #include "base/error.hpp"
@@ -179,8 +180,8 @@ struct Decoder::State {
   }
 
   /// Tokens of one chunk; dynamic NTK needs them all at once, as transformers runs them.
-  int64_t chunk_tokens(std::span<const TokenId> tokens) const {
-    return config().rope.scaling == RopeConfig::Scaling::kDynamicNtk ? static_cast<int64_t>(tokens.size())
+  int64_t chunk_tokens() const {
+    return config().rope.scaling == RopeConfig::Scaling::kDynamicNtk ? std::numeric_limits<int64_t>::max()
                                                                      : kChunk;
   }
 };
@@ -210,7 +211,7 @@ KvCache Decoder::make_cache(int64_t max_positions) const {
 
 std::span<const float> Decoder::forward(std::span<const TokenId> tokens, KvCache& cache) {
   state_->check_call(tokens, cache);
-  const auto chunk = static_cast<size_t>(state_->chunk_tokens(tokens));
+  const auto chunk = static_cast<size_t>(state_->chunk_tokens());
   while (tokens.size() > chunk) {
     state_->run_layers(tokens.first(chunk), cache);
     tokens = tokens.subspan(chunk);
@@ -223,9 +224,9 @@ std::span<const float> Decoder::forward(std::span<const TokenId> tokens, KvCache
 void Decoder::forward_all(std::span<const TokenId> tokens, KvCache& cache,
                           const std::function<void(int64_t, std::span<const float>)>& visit) {
   state_->check_call(tokens, cache);
-  const auto chunk = static_cast<size_t>(state_->chunk_tokens(tokens));
+  const auto chunk = static_cast<size_t>(state_->chunk_tokens());
   const auto vocab = static_cast<size_t>(state_->weights.output.weight.rows);
-  for (size_t begin = 0; begin < tokens.size(); begin += chunk) {
+  for (size_t begin = 0; begin < tokens.size();) {
     const auto part = tokens.subspan(begin, std::min(chunk, tokens.size() - begin));
     state_->run_layers(part, cache);
     for (size_t first = 0; first < part.size(); first += kLogitsChunk) {
@@ -235,7 +236,25 @@ void Decoder::forward_all(std::span<const TokenId> tokens, KvCache& cache,
         visit(static_cast<int64_t>(begin + first + i),
               std::span(state_->work.logits).subspan(i * vocab, vocab));
     }
+    begin += part.size();
   }
+}
+
+void Decoder::absorb(std::span<const TokenId> tokens, KvCache& cache) {
+  state_->check_call(tokens, cache);
+  ASSAY_CHECK(static_cast<int64_t>(tokens.size()) <= chunk_tokens());
+  state_->run_layers(tokens, cache);
+}
+
+std::span<const float> Decoder::logits_of(int64_t first, int64_t count) {
+  ASSAY_CHECK(first >= 0 && count > 0 &&
+              (first + count) * config().hidden_dim <= static_cast<int64_t>(state_->work.hidden.size()));
+  state_->project(first, count);
+  return state_->work.logits;
+}
+
+int64_t Decoder::chunk_tokens() const noexcept {
+  return state_->chunk_tokens();
 }
 
 }  // namespace assay
