@@ -7,7 +7,7 @@
 
 // One thread's speed of every matmul, for every table this processor can run:
 //   decode/TABLE/FORMAT/ROWSxCOLS   one token; bytes_per_second counts the packed weight
-//   prefill/TABLE/FORMAT            64 tokens; items_per_second counts multiply-adds
+//   prefill/TABLE/FORMAT            256 tokens; items_per_second counts multiply-adds
 //   read_bandwidth/MIB              a plain read of as many bytes, the roof of decode
 // Compare ratios: read_bandwidth is measured in the same run because the machine may be shared.
 
@@ -18,7 +18,7 @@ using test::Draw;
 
 /// As in ggml's test-backend-ops (perf, MUL_MAT), so that the figures can stand beside each other.
 constexpr int64_t kRows = 4096, kCols = 14336;
-constexpr int64_t kPrefillTokens = 64;
+constexpr int64_t kPrefillTokens = 256;
 
 std::vector<WeightFormat> measured_formats() {
   std::vector<WeightFormat> formats;

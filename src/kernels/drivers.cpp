@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/aligned.hpp"
 #include "formats/format.hpp"
 #include "kernels/scalar/lanes.hpp"
 
@@ -49,14 +50,10 @@ struct RowDecoder {
   }
 };
 
-/// x[32 * g + i] of a chunk of quantized activations that starts at a quad.
-void decode_activations(const QuantizedRow& row, int64_t cols, int64_t begin, int64_t count, float* x) {
-  for (int64_t e = begin; e < begin + count; ++e) {
-    const int64_t in_quad = std::min<int64_t>(4, cols / 32 - e / 128 * 4);
-    const int64_t i = e % 32;
-    const int64_t position = e / 128 * 128 + e % 128 / 32 * 16 + (i < 16 ? i : 16 * in_quad + i - 16);
-    x[e - begin] = row.scales[e / 32] * static_cast<float>(row.codes[position]);
-  }
+/// A chunk of quantized activations as floats.
+void decode_activations(const QuantizedRow& row, int64_t begin, int64_t count, float* x) {
+  for (int64_t e = begin; e < begin + count; ++e)
+    x[e - begin] = row.scales[e / 32] * static_cast<float>(row.codes[e]);
 }
 
 struct Columns {
@@ -151,13 +148,19 @@ void drive_exact(const IsaTable& isa, const WeightView& weight, int64_t row_begi
 
 void drive_fast(const IsaTable& isa, const WeightView& weight, int64_t row_begin, int64_t row_end,
                 const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride) {
-  if (has_integer_products(weight.format))
-    return isa.matmul_fast(packed_matrix(weight), row_begin, row_end, rows, tokens, out, out_stride);
+  if (has_integer_products(weight.format)) {
+    const PackedMatrix matrix = packed_matrix(weight);
+    if (tokens < kPanelTokens || isa.matmul_panels == nullptr)
+      return isa.matmul_fast(matrix, row_begin, row_end, rows, tokens, out, out_stride);
+    thread_local AlignedVector<uint8_t> scratch;  // a thread keeps what its largest product needed
+    scratch.resize(std::max(scratch.size(), isa.panel_bytes(matrix)));
+    return isa.matmul_panels(matrix, row_begin, row_end, rows, tokens, out, out_stride, scratch.data());
+  }
   const RowDecoder decoder{isa, weight};
   alignas(64) float x[kDecodedStride];
   for (int64_t t = 0; t < tokens; ++t) {
     const auto load_x = [&](int64_t begin, int64_t count) {
-      decode_activations(rows[t], weight.cols, begin, count, x);
+      decode_activations(rows[t], begin, count, x);
       return Columns{x, 0};
     };
     dot_rows(decoder, row_begin, row_end, 1, load_x, out + t * out_stride, out_stride);

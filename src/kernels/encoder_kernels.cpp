@@ -8,12 +8,7 @@
 #include "kernels/encoder_float_isa.hpp"
 #include "kernels/encoder_int_isa.hpp"
 #include "kernels/kernels.hpp"
-
-#if defined(__x86_64__) && !defined(ASSAY_SCALAR_ONLY)
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "kernels/tiles.hpp"
 
 namespace assay {
 namespace {
@@ -37,19 +32,6 @@ constexpr EncoderKernels join(std::string_view isa, const EncoderIntIsa& integer
       .attend = floats.attend,
   };
 }
-
-#if defined(__x86_64__) && !defined(ASSAY_SCALAR_ONLY)
-/// Tiles are state that Linux gives only to a process that asks for it (Documentation/arch/x86/xstate.rst).
-/// The permission holds for every thread of the process.
-bool may_use_tiles() {
-  constexpr int kRequestPermission = 0x1023;              // ARCH_REQ_XCOMP_PERM, asm/prctl.h
-  constexpr int kTileData = 18;                           // XFEATURE_XTILEDATA
-  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;  // CPUID.(7,0):EDX
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kTile) == 0 || (d & kInt8) == 0) return false;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-#endif
 
 std::vector<const EncoderKernels*> find_tables() {
   static const EncoderKernels kScalar = join("scalar", kScalarEncoderInt, kScalarEncoderFloat);

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/quantized_row.hpp"
@@ -43,6 +44,8 @@ struct PackedMatrix {
 inline constexpr int64_t kDecodedStride = 256;
 inline constexpr int64_t kDecodedRows = 4;
 inline constexpr int64_t kTokenTile = 32;
+/// From so many tokens on matmul_fast unpacks panels.
+inline constexpr int64_t kPanelTokens = 16;
 
 /// What one instruction set provides to the drivers in kernels.cpp.
 struct IsaTable {
@@ -62,6 +65,13 @@ struct IsaTable {
   void (*matmul_fast)(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
                       const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride) noexcept;
 
+  /// The same for many tokens (kPanelTokens at least): unpacks panels of rows once for all tokens, in
+  /// panel_bytes(matrix) bytes of scratch aligned to 64. Both null where matmul_fast does it all.
+  size_t (*panel_bytes)(const PackedMatrix& matrix) noexcept;
+  void (*matmul_panels)(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
+                        const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride,
+                        uint8_t* scratch) noexcept;
+
   // As in KernelTable.
   void (*quantize_activations)(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums);
   float (*dot)(const float* a, const float* b, int64_t n);
@@ -77,6 +87,7 @@ struct IsaTable {
 extern const IsaTable kScalarIsa;
 extern const IsaTable kAvx2Isa;
 extern const IsaTable kAvx512Isa;
+extern const IsaTable kAmxIsa;
 
 /// exp(x) as every table computes it: x = n ln2 + r, a polynomial in r, and 2^n applied in two halves so that
 /// overflow and subnormal results round as they should. Coefficients: Cephes expf (S. Moshier), whose error

@@ -2,11 +2,13 @@
 
 #include <array>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "kernels/drivers.hpp"
-#include "kernels/encoder_kernels.hpp"
 #include "kernels/isa.hpp"
+#include "kernels/tiles.hpp"
 
 namespace assay {
 namespace {
@@ -61,6 +63,7 @@ std::vector<const KernelTable*> find_tables() {
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vnni"))
     tables.push_back(table<kAvx512Isa>());
+  if (tables.size() > 2 && may_use_tiles()) tables.push_back(table<kAmxIsa>());
 #endif
   return tables;
 }
@@ -69,12 +72,17 @@ const KernelTable& choose_table() {
   const auto tables = available_kernels();
   const char* named = std::getenv("ASSAY_ISA");
   if (named == nullptr || *named == '\0') return *tables.back();
-  for (const KernelTable* candidate : tables)
+  std::string known;
+  for (const KernelTable* candidate : tables) {
     if (candidate->isa == named) return *candidate;
-  // The encoders have a table more than these: where the processor has it, its name stands for the best here.
-  // A name that neither has throws there.
-  encoder_kernels();
-  return *tables.back();
+    known += known.empty() ? "" : ", ";
+    known += candidate->isa;
+  }
+  throw Error(Fault{.what = "this processor has no such instruction set",
+                    .where = "ASSAY_ISA",
+                    .expected = known,
+                    .found = named,
+                    .cause = {}});
 }
 
 }  // namespace

@@ -19,17 +19,16 @@ namespace assay {
 /// Float products (matmul_exact, dot, rms_norm): element e belongs to lane e % 16. At the end lane l adds
 /// lane l + 8, then l + 4, l + 2, l + 1.
 ///
-/// Integer products (matmul_fast): a quad of four groups of 32 values has 16 lanes, four per group. Lane
-/// 4g + j of a quad holds exactly, in i32, the products of group g's values 4j..4j+3 and 16+4j..16+4j+3
-/// (Q6_K: the former times the scale of its first 16 values, the latter times that of the last 16), and grows
-/// by
-///     acc[4g + j] = fma(f32(isum), weight_scale[g] * activation_scale[g], acc[4g + j]).
-/// Codes are signed (Q4_0: q - 8, Q5_0: q - 16, Q8_0: q, Q6_K: q - 32) where the format has no minimum; where
-/// it has (Q4_1, Q5_1, Q4_K, Q5_K, MLX), four more lanes take
-///     low[g] = fma(weight_min[g], activation_scale[g] * f32(activation_sum[g]), low[g]),
-/// and the result is the sum over acc (as for float products) plus ((low0 + low2) + (low1 + low3)).
+/// Integer products (matmul_fast): the products of a group of 32 codes (Q6_K: of each half of it) add up
+/// exactly, in i32. Group G belongs to lane G % 4, which grows in the order of the groups (halves) by
+///     lane = fma(f32(isum), weight_scale * activation_scale, lane)
+/// with signed codes (Q4_0: q - 8, Q5_0: q - 16, Q8_0: q, Q6_K: q - 32, where a half's scale is the product
+/// of the block's and its own) where the format has no minimum; where it has (Q4_1, Q5_1, Q4_K, Q5_K, MLX),
+/// then by
+///     lane = fma(weight_min, activation_scale * f32(activation_sum), lane).
+/// The result is (lane0 + lane2) + (lane1 + lane3).
 struct KernelTable {
-  std::string_view isa;  ///< "scalar", "avx2", "avx512vnni"
+  std::string_view isa;  ///< "scalar", "avx2", "avx512vnni", "amx"
 
   /// The exact values of one row, bit-equal to FormatOps::dequantize_row.
   void (*dequantize_row)(const WeightFormat& format, PackedRow row, int64_t cols, float* out);
@@ -38,8 +37,9 @@ struct KernelTable {
   /// [0, tokens): weights decoded exactly, products and sums in f32.
   void (*matmul_exact)(const WeightView& weight, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t tokens, float* out, int64_t out_stride);
-  /// The same with quantized activations; rows[t] holds token t. Formats without integer products (see
-  /// has_integer_products) multiply the exact weights with the decoded activations, in f32.
+  /// The same with quantized activations; rows[t] holds token t, and the arrays of one token follow those of
+  /// the token before it without a gap. Formats without integer products (see has_integer_products) multiply
+  /// the exact weights with the decoded activations, in f32.
   void (*matmul_fast)(const WeightView& weight, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
                       int64_t tokens, float* out, int64_t out_stride);
   /// Fills the arrays of a QuantizedRow; cols is a multiple of 32.
@@ -60,9 +60,8 @@ struct KernelTable {
 /// True where matmul_fast multiplies integers: the quantized formats that have inner loops of their own.
 bool has_integer_products(const WeightFormat& format) noexcept;
 
-/// The best table this processor can run, or the one ASSAY_ISA names ("scalar", "avx2", "avx512vnni", or
-/// "amx", which only the encoders have a table of and which means "avx512vnni" here); throws Error when the
-/// processor cannot run the named one. Chosen once.
+/// The best table this processor can run, or the one ASSAY_ISA names; throws Error when the processor cannot
+/// run the named one. Chosen once.
 const KernelTable& kernels();
 /// Every table this processor can run, scalar first, for differential tests.
 std::span<const KernelTable* const> available_kernels() noexcept;

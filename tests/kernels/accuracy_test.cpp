@@ -78,9 +78,9 @@ Expected expect_fast(const WeightView& weight, int64_t row, const QuantizedToken
     expected.value += weight_i * value;
     expected.bound += (std::abs(weight_i - min) + std::abs(min)) * std::abs(value);
   }
-  // One rounding per quad, one for the product of the scales, one in the decoded weight itself, four in the
-  // reduction, one where the minima are added.
-  expected.bound *= gamma(std::ceil(static_cast<double>(weight.cols) / 128) + 7);
+  // Two roundings per quad (codes and minima, or the halves of Q6_K), two for the product of the scales, one
+  // in the decoded weight itself, two in the reduction.
+  expected.bound *= gamma(2 * std::ceil(static_cast<double>(weight.cols) / 128) + 5);
   return expected;
 }
 

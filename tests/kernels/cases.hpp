@@ -166,7 +166,7 @@ inline std::vector<float> random_activations(int64_t count, Draw draw, Rng& rng)
 class QuantizedTokens {
  public:
   QuantizedTokens(const KernelTable& table, const std::vector<float>& x, int64_t tokens, int64_t cols)
-      : cols_(cols), codes_(x.size()), scales_(x.size() / 32), sums_(x.size() / 32) {
+      : codes_(x.size()), scales_(x.size() / 32), sums_(x.size() / 32) {
     for (int64_t t = 0; t < tokens; ++t) {
       int8_t* codes = codes_.data() + t * cols;
       float* scales = scales_.data() + t * cols / 32;
@@ -182,20 +182,13 @@ class QuantizedTokens {
   const std::vector<int8_t>& codes() const { return codes_; }
   const std::vector<float>& scales() const { return scales_; }
   const std::vector<int32_t>& sums() const { return sums_; }
-  /// The code of column `col`, by the kernel order that quantized_row.hpp draws.
-  int code(int64_t token, int64_t col) const {
-    const int64_t in_quad = std::min<int64_t>(4, cols_ / 32 - col / 128 * 4);
-    const int64_t group = col % 128 / 32, i = col % 32;
-    return rows_[static_cast<size_t>(token)]
-        .codes[col / 128 * 128 + (i / 16 * in_quad + group) * 16 + i % 16];
-  }
+  int code(int64_t token, int64_t col) const { return rows_[static_cast<size_t>(token)].codes[col]; }
   /// The value that it stands for.
   double value(int64_t token, int64_t col) const {
     return static_cast<double>(rows_[static_cast<size_t>(token)].scales[col / 32]) * code(token, col);
   }
 
  private:
-  int64_t cols_;
   std::vector<int8_t> codes_;
   std::vector<float> scales_;
   std::vector<int32_t> sums_;

@@ -81,6 +81,21 @@ TEST_P(Differential, FastProductsAreEqual) {
     }
 }
 
+/// Enough tokens for panels, in blocks that are full and not; rows that fill strips and do not.
+TEST_P(Differential, FastProductsOfManyTokensAreEqual) {
+  Rng rng(18);
+  for (const WeightFormat& format : integer_formats())
+    for (const int64_t cols : row_lengths(format)) {
+      const int64_t rows = 1 + rng.below(40), tokens = 16 + rng.below(25);
+      const RandomWeight weight(format, rows, cols, GetParam(), rng, rng.below(2));
+      const QuantizedTokens x(scalar(), random_activations(tokens * cols, GetParam(), rng), tokens, cols);
+      const std::vector<float> expected = run_fast(scalar(), weight.view(), x, tokens, rows + 3);
+      for (const KernelTable* table : available_kernels())
+        ASSERT_EQ(first_difference(expected, run_fast(*table, weight.view(), x, tokens, rows + 3)), "")
+            << table->isa << " " << case_name(format, rows, cols) << " tokens " << tokens;
+    }
+}
+
 TEST_P(Differential, ExactProductsAreEqual) {
   Rng rng(14);
   for (const WeightFormat& format : kernel_formats())
@@ -93,6 +108,20 @@ TEST_P(Differential, ExactProductsAreEqual) {
         ASSERT_EQ(first_difference(expected, run_exact(*table, weight.view(), x, tokens, rows + 3)), "")
             << table->isa << " " << case_name(format, rows, cols) << " tokens " << tokens;
     }
+}
+
+/// More rows than one panel holds.
+TEST(Kernels, SeveralPanelsAreEqual) {
+  Rng rng(19);
+  for (const WeightKind kind : {WeightKind::kQ4_K, WeightKind::kQ6_K, WeightKind::kQ8_0}) {
+    const int64_t rows = 75, cols = 11008, tokens = 18;
+    const RandomWeight weight(ggml_format(kind), rows, cols, Draw::kOrdinary, rng);
+    const QuantizedTokens x(scalar(), random_activations(tokens * cols, Draw::kOrdinary, rng), tokens, cols);
+    const std::vector<float> expected = run_fast(scalar(), weight.view(), x, tokens, rows);
+    for (const KernelTable* table : available_kernels())
+      EXPECT_EQ(first_difference(expected, run_fast(*table, weight.view(), x, tokens, rows)), "")
+          << table->isa << " " << case_name(ggml_format(kind), rows, cols);
+  }
 }
 
 TEST(Kernels, LongRowsAndManyTokensAreEqual) {

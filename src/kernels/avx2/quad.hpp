@@ -27,34 +27,37 @@ struct TailBuffer {
 
 struct Quad {
   __m256i first[2], second[2];  ///< codes 0..15 and 16..31 of groups 0 and 1, and of groups 2 and 3
-  __m256i sub_scale[2];         ///< i16 pairs (first, second) in each lane, where the format has them
   __m128 scale, min;            ///< per group
+  __m128 second_scale;          ///< of the second halves, where the format has scales of halves
 };
 
 /// One token's activations for a quad.
 struct QuadActivations {
   __m256i first[2], second[2];
-  __m256i first_sum[2], second_sum[2];  ///< -kOffset * the lanes' sums of codes
-  __m128 scale;
-  __m128 sum;  ///< scale * sum of codes, per group
+  __m256i first_sum[2],
+      second_sum[2];  ///< -kOffset * sums of codes; four lanes add up to the group's (half's)
+  __m256 scale[2];    ///< per group, in its four lanes
+  __m256 sum[2];      ///< scale * sum of codes, likewise
 
   template <class F>
   ASSAY_INLINE void load(const int8_t* codes, const float* scales, const int32_t* sums) {
-    scale = _mm_loadu_ps(scales);
-    if constexpr (F::kHasMin) sum = _mm_mul_ps(scale, _mm_cvtepi32_ps(load128(sums)));
     const __m256i kOnes = _mm256_set1_epi8(1), kFactor = _mm256_set1_epi16(-F::kOffset);
+    const __m128 scale4 = _mm_loadu_ps(scales), sum4 = _mm_mul_ps(scale4, _mm_cvtepi32_ps(load128(sums)));
     for (int p = 0; p < 2; ++p) {
-      first[p] = load256(codes + 32 * p);
-      second[p] = load256(codes + 64 + 32 * p);
+      const __m256i low = load256(codes + 64 * p), high = load256(codes + 64 * p + 32);
+      first[p] = _mm256_permute2x128_si256(low, high, 0x20);
+      second[p] = _mm256_permute2x128_si256(low, high, 0x31);
+      scale[p] = expand_groups(scale4, p);
+      if constexpr (F::kHasMin) sum[p] = expand_groups(sum4, p);
       first_sum[p] = second_sum[p] = _mm256_setzero_si256();
       if constexpr (F::kOffset != 0) {
-        const __m256i low = _mm256_maddubs_epi16(kOnes, first[p]),
-                      high = _mm256_maddubs_epi16(kOnes, second[p]);
+        const __m256i first2 = _mm256_maddubs_epi16(kOnes, first[p]),
+                      second2 = _mm256_maddubs_epi16(kOnes, second[p]);
         if constexpr (F::kSubScales) {
-          first_sum[p] = _mm256_madd_epi16(low, kFactor);
-          second_sum[p] = _mm256_madd_epi16(high, kFactor);
+          first_sum[p] = _mm256_madd_epi16(first2, kFactor);
+          second_sum[p] = _mm256_madd_epi16(second2, kFactor);
         } else {
-          second_sum[p] = _mm256_madd_epi16(_mm256_add_epi16(low, high), kFactor);
+          first_sum[p] = _mm256_madd_epi16(_mm256_add_epi16(first2, second2), kFactor);
         }
       }
     }
@@ -67,27 +70,62 @@ ASSAY_INLINE __m256i multiply_signed(__m256i w, __m256i x) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-/// The exact sums of a quad's products in groups 2p and 2p + 1.
+/// Lanes whose fours add up to the sums of the products in groups 2p and 2p + 1, or in their halves.
 template <class F>
-ASSAY_INLINE __m256i multiply_codes(const Quad& w, const QuadActivations& x, int p) {
-  const __m256i kOnes = _mm256_set1_epi16(1);
+ASSAY_INLINE __m256i multiply_groups(const Quad& w, const QuadActivations& x, int p) {
   if constexpr (F::kSignedBytes) {
     const __m256i sum =
         _mm256_add_epi32(multiply_signed(w.first[p], x.first[p]), multiply_signed(w.second[p], x.second[p]));
-    return F::kOffset == 0 ? sum : _mm256_add_epi32(sum, x.second_sum[p]);
+    return F::kOffset == 0 ? sum : _mm256_add_epi32(sum, x.first_sum[p]);
   }
   // Pairs of codes below 64 give at most 2 * 63 * 127, and two such sums still fit 16 bits.
   const __m256i first = _mm256_maddubs_epi16(w.first[p], x.first[p]);
   const __m256i second = _mm256_maddubs_epi16(w.second[p], x.second[p]);
-  if constexpr (!F::kSubScales) {
-    const __m256i sum = _mm256_madd_epi16(_mm256_add_epi16(first, second), kOnes);
-    return F::kOffset == 0 ? sum : _mm256_add_epi32(sum, x.second_sum[p]);
-  }
-  // Four products of at most 32 * 127 fit 16 bits, so that one multiply-add takes both halves' scales.
-  const __m256i low = _mm256_add_epi32(_mm256_madd_epi16(first, kOnes), x.first_sum[p]);
-  const __m256i high = _mm256_add_epi32(_mm256_madd_epi16(second, kOnes), x.second_sum[p]);
-  return _mm256_madd_epi16(_mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa), w.sub_scale[p]);
+  const __m256i sum = _mm256_madd_epi16(_mm256_add_epi16(first, second), _mm256_set1_epi16(1));
+  return F::kOffset == 0 ? sum : _mm256_add_epi32(sum, x.first_sum[p]);
 }
+ASSAY_INLINE __m256i multiply_half(__m256i w, __m256i x, __m256i seed) {
+  return _mm256_add_epi32(_mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)), seed);
+}
+
+/// Lane 4g + r: the sum of lanes 4g..4g+3 of rows[r]. Of a single row every lane of the group holds it.
+template <int kRows>
+ASSAY_INLINE __m256i add_lanes(const __m256i* rows) {
+  if constexpr (kRows == 1) {
+    const __m256i pairs = _mm256_add_epi32(rows[0], _mm256_shuffle_epi32(rows[0], 0x4e));
+    return _mm256_add_epi32(pairs, _mm256_shuffle_epi32(pairs, 0xb1));
+  }
+  const __m256i low =
+      _mm256_add_epi32(_mm256_unpacklo_epi32(rows[0], rows[1]), _mm256_unpackhi_epi32(rows[0], rows[1]));
+  const __m256i high =
+      _mm256_add_epi32(_mm256_unpacklo_epi32(rows[2], rows[3]), _mm256_unpackhi_epi32(rows[2], rows[3]));
+  return _mm256_add_epi32(_mm256_unpacklo_epi64(low, high), _mm256_unpackhi_epi64(low, high));
+}
+
+/// kRows (1 or 4) rows of a quad: what multiplies the codes' sums, lane 4g + r for group g of row r.
+struct RowScales {
+  __m256 first[2], second[2], min[2];
+
+  template <class F, int kRows>
+  ASSAY_INLINE void gather(const Quad* w) {
+    join<kRows>(w, &Quad::scale, first);
+    if constexpr (F::kSubScales) join<kRows>(w, &Quad::second_scale, second);
+    if constexpr (F::kHasMin) join<kRows>(w, &Quad::min, min);
+  }
+
+ private:
+  template <int kRows>
+  ASSAY_INLINE static void join(const Quad* w, __m128 Quad::*part, __m256* out) {
+    if constexpr (kRows == 1) {
+      for (int p = 0; p < 2; ++p) out[p] = expand_groups(w[0].*part, p);
+    } else {
+      __m128 a = w[0].*part, b = w[1].*part, c = w[2].*part, d = w[3].*part;
+      _MM_TRANSPOSE4_PS(a, b, c, d);
+      out[0] = _mm256_set_m128(b, a);
+      out[1] = _mm256_set_m128(d, c);
+    }
+  }
+};
 
 /// kRows rows by kTokens tokens of matmul_fast.
 template <class F>
@@ -97,34 +135,57 @@ struct FastTile {
   float* out;
   int64_t out_stride;
 
-  template <int kRows, int kTokens>
+  /// acc[t][p], lane 4g + r: lane 2p + g of row r's sum.
+  template <int kTokens>
   struct Sums {
-    __m256 acc[kRows][kTokens][2];
-    __m128 low[kRows][kTokens];
+    __m256 acc[kTokens][2];
   };
 
+  /// acc + a * b where `used` says so.
+  ASSAY_INLINE static void add_product(__m256 a, __m256 b, __m256 used, __m256& acc) {
+    acc = _mm256_blendv_ps(acc, _mm256_fmadd_ps(a, b, acc), used);
+  }
+
+  /// `groups` of the quad's four are there.
   template <int kRows, int kTokens>
   ASSAY_INLINE static void add_quad(const Quad* w, const int8_t* const* codes, const float* const* scales,
-                                    const int32_t* const* sums, Sums<kRows, kTokens>& s) {
+                                    const int32_t* const* sums, int groups, Sums<kTokens>& s) {
+    RowScales row_scales;
+    row_scales.gather<F, kRows>(w);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       QuadActivations x;
       x.load<F>(codes[t], scales[t], sums[t]);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const __m128 scale = _mm_mul_ps(w[r].scale, x.scale);
 #pragma GCC unroll 2
-        for (int p = 0; p < 2; ++p)
-          s.acc[r][t][p] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(multiply_codes<F>(w[r], x, p)),
-                                           expand_groups(scale, p), s.acc[r][t][p]);
-        if constexpr (F::kHasMin) s.low[r][t] = _mm_fmadd_ps(w[r].min, x.sum, s.low[r][t]);
+      for (int p = 0; p < 2; ++p) {
+        const __m256 used = _mm256_castsi256_ps(
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(groups - 2 * p), _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0)));
+        __m256i products[kRows];
+        if constexpr (F::kSubScales) {
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r)
+            products[r] = multiply_half(w[r].first[p], x.first[p], x.first_sum[p]);
+        } else {
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r) products[r] = multiply_groups<F>(w[r], x, p);
+        }
+        add_product(_mm256_cvtepi32_ps(add_lanes<kRows>(products)),
+                    _mm256_mul_ps(row_scales.first[p], x.scale[p]), used, s.acc[t][p]);
+        if constexpr (F::kSubScales) {
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r)
+            products[r] = multiply_half(w[r].second[p], x.second[p], x.second_sum[p]);
+          add_product(_mm256_cvtepi32_ps(add_lanes<kRows>(products)),
+                      _mm256_mul_ps(row_scales.second[p], x.scale[p]), used, s.acc[t][p]);
+        }
+        if constexpr (F::kHasMin) add_product(row_scales.min[p], x.sum[p], used, s.acc[t][p]);
       }
     }
   }
 
   /// The last groups of a row that fill no quad, from zero-padded copies.
   template <int kRows, int kTokens>
-  void add_tail(int64_t row, int64_t token, int64_t groups, Sums<kRows, kTokens>& s) const noexcept {
+  void add_tail(int64_t row, int64_t token, int64_t groups, Sums<kTokens>& s) const noexcept {
     const int64_t begin = matrix.cols / 128 * 4;
     Quad w[kRows];
     for (int r = 0; r < kRows; ++r) {
@@ -139,25 +200,20 @@ struct FastTile {
     const int32_t* sums_at[kTokens];
     for (int t = 0; t < kTokens; ++t) {
       const QuantizedRow& x = rows[token + t];
-      std::memcpy(codes[t], x.codes + 32 * begin, static_cast<size_t>(16 * groups));
-      std::memcpy(codes[t] + 64, x.codes + 32 * begin + 16 * groups, static_cast<size_t>(16 * groups));
+      std::memcpy(codes[t], x.codes + 32 * begin, static_cast<size_t>(32 * groups));
       std::memcpy(scales[t], x.scales + begin, static_cast<size_t>(4 * groups));
       std::memcpy(sums[t], x.sums + begin, static_cast<size_t>(4 * groups));
       codes_at[t] = codes[t];
       scales_at[t] = scales[t];
       sums_at[t] = sums[t];
     }
-    add_quad<kRows, kTokens>(w, codes_at, scales_at, sums_at, s);
+    add_quad<kRows, kTokens>(w, codes_at, scales_at, sums_at, static_cast<int>(groups), s);
   }
 
   template <int kRows, int kTokens>
   void run(int64_t row, int64_t token) const noexcept {
-    Sums<kRows, kTokens> s;
-    for (int r = 0; r < kRows; ++r)
-      for (int t = 0; t < kTokens; ++t) {
-        s.acc[r][t][0] = s.acc[r][t][1] = _mm256_setzero_ps();
-        s.low[r][t] = _mm_setzero_ps();
-      }
+    Sums<kTokens> s;
+    for (int t = 0; t < kTokens; ++t) s.acc[t][0] = s.acc[t][1] = _mm256_setzero_ps();
     const int64_t units = matrix.cols / (128 * F::kQuads);
     for (int64_t unit = 0; unit < units; ++unit) {
       typename F::Unit open[kRows];
@@ -178,23 +234,28 @@ struct FastTile {
           scales[t] = rows[token + t].scales + 4 * quad;
           sums[t] = rows[token + t].sums + 4 * quad;
         }
-        add_quad<kRows, kTokens>(w, codes, scales, sums, s);
+        add_quad<kRows, kTokens>(w, codes, scales, sums, 4, s);
       }
     }
     const int64_t left = matrix.cols / 32 - units * 4 * F::kQuads;
     if (left > 0) add_tail<kRows, kTokens>(row, token, left, s);
-    for (int r = 0; r < kRows; ++r)
-      for (int t = 0; t < kTokens; ++t) {
-        const float sum = reduce16(s.acc[r][t][0], s.acc[r][t][1]);
-        out[(token + t) * out_stride + row + r] = F::kHasMin ? sum + reduce4(s.low[r][t]) : sum;
-      }
+    for (int t = 0; t < kTokens; ++t) {
+      // (lane 0 + lane 2) + (lane 1 + lane 3)
+      const __m256 pairs = _mm256_add_ps(s.acc[t][0], s.acc[t][1]);
+      const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+      float* to = out + (token + t) * out_stride + row;
+      if constexpr (kRows == 4)
+        _mm_storeu_ps(to, sums);
+      else
+        _mm_store_ss(to, sums);
+    }
   }
 };
 
 template <class F>
 void fast(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
           int64_t tokens, float* out, int64_t out_stride) noexcept {
-  for_tiles<2, 1, 4>(FastTile<F>{matrix, rows, out, out_stride}, row_begin, row_end, tokens);
+  for_tiles<4, 4, 2>(FastTile<F>{matrix, rows, out, out_stride}, row_begin, row_end, tokens);
 }
 
 /// The eight codes in the low half of `bytes` as floats, the offset taken off.
@@ -210,13 +271,7 @@ ASSAY_INLINE void decode_half(const Quad& w, const float* scales, const float* m
                               float* out) {
   const __m256i pair = half == 0 ? w.first[group / 2] : w.second[group / 2];
   const __m128i bytes = group % 2 == 0 ? _mm256_castsi256_si128(pair) : _mm256_extracti128_si256(pair, 1);
-  __m256 scale = _mm256_set1_ps(scales[group]);
-  if constexpr (F::kSubScales) {
-    int16_t sub_scales[16];
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sub_scales), w.sub_scale[group / 2]);
-    const int16_t sub_scale = sub_scales[8 * (group % 2) + half];
-    scale = _mm256_mul_ps(scale, _mm256_set1_ps(static_cast<float>(sub_scale)));
-  }
+  const __m256 scale = _mm256_set1_ps(scales[4 * half + group]);
   __m256 low = _mm256_mul_ps(scale, decode_codes<F>(bytes));
   __m256 high = _mm256_mul_ps(scale, decode_codes<F>(_mm_unpackhi_epi64(bytes, bytes)));
   if constexpr (F::kHasMin) {
@@ -229,8 +284,9 @@ ASSAY_INLINE void decode_half(const Quad& w, const float* scales, const float* m
 
 template <class F>
 ASSAY_INLINE void decode_quad(const Quad& w, float* out) {
-  float scales[4], mins[4] = {};
+  float scales[8], mins[4] = {};
   _mm_storeu_ps(scales, w.scale);
+  _mm_storeu_ps(scales + 4, F::kSubScales ? w.second_scale : w.scale);
   if constexpr (F::kHasMin) _mm_storeu_ps(mins, w.min);
 #pragma GCC unroll 8
   for (int piece = 0; piece < 8; ++piece) decode_half<F>(w, scales, mins, piece / 2, piece % 2, out);

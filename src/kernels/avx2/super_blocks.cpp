@@ -101,8 +101,7 @@ struct Q5_K : SuperBlocks<176> {
 
 struct Q6Unit {
   Bytes block;
-  __m256i sub_scales;  ///< 16 as i16, so eight pairs
-  __m128 scale;
+  __m256 scales[2];  ///< of the 16 halves, times the block's
 };
 
 /// Runs 0 and 1 of a quad have their low nibbles in the low halves of ql bytes 0..31 and 32..63, runs 2 and
@@ -113,7 +112,11 @@ struct Q6_K : SuperBlocks<210> {
   using Unit = Q6Unit;
   ASSAY_INLINE static Unit open(const PackedMatrix&, const Piece& p) {
     const __m128 scale = _mm_cvtph_ps(_mm_cvtsi32_si128(load_as<uint16_t>(p.codes + 208)));
-    return {p.codes, _mm256_cvtepi8_epi16(load128(p.codes + 192)), _mm_broadcastss_ps(scale)};
+    const __m128i halves = load128(p.codes + 192);
+    const __m256 block = _mm256_broadcastss_ps(scale);
+    return {p.codes,
+            {_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(halves)), block),
+             _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(halves, 8))), block)}};
   }
   /// 16 values of the four runs from 16 ql bytes, the 16 ql bytes 32 further on, and 16 qh bytes.
   ASSAY_INLINE static void join(Bytes low, Bytes high, __m256i& runs01, __m256i& runs23) {
@@ -127,16 +130,14 @@ struct Q6_K : SuperBlocks<210> {
                              _mm256_and_si256(bits23, kHigh));
   }
   ASSAY_INLINE static Quad quad(const PackedMatrix&, const Unit& unit, int h) {
-    const __m256i kPairs = _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0);
     const Bytes low = unit.block + 64 * h, high = unit.block + 128 + 32 * h;
     Quad quad;
     join(low, high, quad.first[0], quad.first[1]);
     join(low + 16, high + 16, quad.second[0], quad.second[1]);
-    for (int p = 0; p < 2; ++p) {
-      const __m256i index = _mm256_add_epi32(kPairs, _mm256_set1_epi32(4 * h + 2 * p));
-      quad.sub_scale[p] = _mm256_permutevar8x32_epi32(unit.sub_scales, index);
-    }
-    quad.scale = unit.scale;
+    const __m128 low4 = _mm256_castps256_ps128(unit.scales[h]),
+                 high4 = _mm256_extractf128_ps(unit.scales[h], 1);
+    quad.scale = _mm_shuffle_ps(low4, high4, _MM_SHUFFLE(2, 0, 2, 0));
+    quad.second_scale = _mm_shuffle_ps(low4, high4, _MM_SHUFFLE(3, 1, 3, 1));
     return quad;
   }
 };

@@ -39,8 +39,7 @@ ASSAY_INLINE __m128i quantize16(__m256 low, __m256 high, __m256 inverse, __m256i
 void quantize_activations(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums) {
   const int64_t groups = cols / 32;
   for (int64_t group = 0; group < groups; ++group) {
-    const int64_t left = groups - group / 4 * 4;
-    int8_t* at = codes + group / 4 * 128 + group % 4 * 16;
+    int8_t* at = codes + 32 * group;
     __m256 values[4];
     for (int i = 0; i < 4; ++i) values[i] = _mm256_loadu_ps(x + 32 * group + 8 * i);
     const uint32_t magnitude = largest_magnitude(values);
@@ -59,7 +58,7 @@ void quantize_activations(const float* x, int64_t cols, int8_t* codes, float* sc
       high = quantize16(values[2], values[3], inverse, sum);
     }
     _mm_storeu_si128(reinterpret_cast<__m128i*>(at), low);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16 * (left < 4 ? left : 4)), high);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16), high);
     scales[group] = scale;
     sums[group] = sum_lanes(sum);
   }
@@ -223,6 +222,8 @@ const IsaTable kAvx2Isa = {
     .accumulate = avx2::accumulate,
     .matmul_plain = avx2::matmul_plain,
     .matmul_fast = avx2::matmul_fast,
+    .panel_bytes = nullptr,
+    .matmul_panels = nullptr,
     .quantize_activations = avx2::quantize_activations,
     .dot = avx2::dot,
     .dot_f16 = avx2::dot_f16,

@@ -56,6 +56,17 @@ ASSAY_INLINE __m512 expand_groups(__m128 values) {
   return _mm512_permutexvar_ps(kIndex, _mm512_castps128_ps512(values));
 }
 
+ASSAY_INLINE __m512i expand_groups(__m128i values) {
+  return _mm512_castps_si512(expand_groups(_mm_castsi128_ps(values)));
+}
+
+/// Quarters of four lanes: (0 + 2) + (1 + 3).
+ASSAY_INLINE __m128 add_quarters(__m512 lanes) {
+  const __m128 even = _mm_add_ps(_mm512_castps512_ps128(lanes), _mm512_extractf32x4_ps(lanes, 2));
+  const __m128 odd = _mm_add_ps(_mm512_extractf32x4_ps(lanes, 1), _mm512_extractf32x4_ps(lanes, 3));
+  return _mm_add_ps(even, odd);
+}
+
 /// Lane l adds lane l + 2, then l + 1.
 ASSAY_INLINE float reduce4(__m128 lanes) {
   lanes = _mm_add_ps(lanes, _mm_movehl_ps(lanes, lanes));
@@ -71,6 +82,40 @@ ASSAY_INLINE float reduce16(__m512 lanes) {
 /// The first n of 16 lanes.
 ASSAY_INLINE __mmask16 first_lanes(int64_t n) {
   return static_cast<__mmask16>((1u << n) - 1);
+}
+
+/// to[g] takes quarter g of from[0], from[1], from[2], from[3].
+ASSAY_INLINE void transpose_quarters(const __m512* from, __m512* to) {
+  const __m512 a = _mm512_shuffle_f32x4(from[0], from[1], 0x44),
+               b = _mm512_shuffle_f32x4(from[0], from[1], 0xee);
+  const __m512 c = _mm512_shuffle_f32x4(from[2], from[3], 0x44),
+               d = _mm512_shuffle_f32x4(from[2], from[3], 0xee);
+  to[0] = _mm512_shuffle_f32x4(a, c, 0x88);
+  to[1] = _mm512_shuffle_f32x4(a, c, 0xdd);
+  to[2] = _mm512_shuffle_f32x4(b, d, 0x88);
+  to[3] = _mm512_shuffle_f32x4(b, d, 0xdd);
+}
+
+/// Lane i of register d becomes lane d of register i.
+ASSAY_INLINE void transpose_dwords(__m512i (&r)[16]) {
+  __m512 u[4][4];  // u[j][i]: quarter g holds dword 4g + j of rows 4i .. 4i + 3
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512i* row = r + 4 * i;
+    const __m512i a = _mm512_unpacklo_epi32(row[0], row[1]), b = _mm512_unpackhi_epi32(row[0], row[1]);
+    const __m512i c = _mm512_unpacklo_epi32(row[2], row[3]), d = _mm512_unpackhi_epi32(row[2], row[3]);
+    u[0][i] = _mm512_castsi512_ps(_mm512_unpacklo_epi64(a, c));
+    u[1][i] = _mm512_castsi512_ps(_mm512_unpackhi_epi64(a, c));
+    u[2][i] = _mm512_castsi512_ps(_mm512_unpacklo_epi64(b, d));
+    u[3][i] = _mm512_castsi512_ps(_mm512_unpackhi_epi64(b, d));
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    __m512 lines[4];
+    transpose_quarters(u[j], lines);
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) r[4 * g + j] = _mm512_castps_si512(lines[g]);
+  }
 }
 
 /// Calls tile.run<rows, tokens>(row, token) over a grid: four rows at a time for a single token, else

@@ -116,49 +116,24 @@ struct Mlx {
     else
       unpack_any(unit.codes, matrix.bits, quad);
     quad.scale = expand_groups(load_scales<kGroupSize>(unit.scales, matrix.scale_type));
-    quad.min = load_scales<kGroupSize>(unit.biases, matrix.scale_type);
+    quad.min = expand_groups(load_scales<kGroupSize>(unit.biases, matrix.scale_type));
     return quad;
   }
 };
 
-/// Calls body with the format type of the matrix' group size.
-template <int kBits, class Body>
-ASSAY_INLINE void with_group_size(int group_size, const Body& body) {
-  if (group_size == 32)
-    body(Mlx<kBits, 32>());
-  else if (group_size == 64)
-    body(Mlx<kBits, 64>());
-  else
-    body(Mlx<kBits, 128>());
-}
-
 template <int kBits>
-void fast_mlx(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
-              int64_t tokens, float* out, int64_t out_stride) noexcept {
-  with_group_size<kBits>(matrix.group_size, [&]<class F>(F) {
-    fast<F>(matrix, row_begin, row_end, rows, tokens, out, out_stride);
-  });
-}
-
-template <int kBits>
-void decode_mlx(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept {
-  with_group_size<kBits>(matrix.group_size, [&]<class F>(F) { decode<F>(matrix, row, begin, count, out); });
+const FormatLoops& loops_of_group(int group_size) {
+  return group_size == 32   ? kLoopsOf<Mlx<kBits, 32>>
+         : group_size == 64 ? kLoopsOf<Mlx<kBits, 64>>
+                            : kLoopsOf<Mlx<kBits, 128>>;
 }
 
 }  // namespace
 
-#define ASSAY_DEFINE_MLX(name, bits)                                                                         \
-  void fast_##name(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows, \
-                   int64_t tokens, float* out, int64_t out_stride) noexcept {                                \
-    fast_mlx<bits>(matrix, row_begin, row_end, rows, tokens, out, out_stride);                               \
-  }                                                                                                          \
-  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count,                  \
-                     float* out) noexcept {                                                                  \
-    decode_mlx<bits>(matrix, row, begin, count, out);                                                        \
-  }
-ASSAY_DEFINE_MLX(mlx4, 4)
-ASSAY_DEFINE_MLX(mlx8, 8)
-ASSAY_DEFINE_MLX(mlx_other, 0)
-#undef ASSAY_DEFINE_MLX
+const FormatLoops& mlx_loops(int bits, int group_size) noexcept {
+  return bits == 4   ? loops_of_group<4>(group_size)
+         : bits == 8 ? loops_of_group<8>(group_size)
+                     : loops_of_group<0>(group_size);
+}
 
 }  // namespace assay::avx512

@@ -11,6 +11,15 @@
 //   F::piece(matrix, row, unit) and F::tail(matrix, row, groups, buffer), where the bytes are.
 
 namespace assay::avx512 {
+
+/// 16 rows unpacked for many tokens, quad by quad (a last, partial quad is whole here).
+struct Strip {
+  uint8_t* codes;  ///< per group kStripGroupBytes: line j holds for every row its codes 4j..4j+3
+  float* scales;   ///< [groups, 16], or [groups, 2, 16] with scales of halves
+  float* mins;     ///< [groups, 16], where the format has them
+};
+inline constexpr int64_t kStripGroupBytes = 512;
+
 namespace {
 
 /// Where one unit's bytes are.
@@ -27,51 +36,78 @@ struct TailBuffer {
 struct Quad {
   __m512i first, second;  ///< stored codes 0..15 and 16..31 of the four groups, unsigned
   __m512 scale;           ///< per group, in its four lanes
-  __m512i sub_scale;      ///< i16 pairs (first, second), where the format has them
-  __m128 min;             ///< per group, where the format has it
+  __m512 second_scale;    ///< of the second halves, where the format has scales of halves
+  __m512 min;             ///< per group, in its four lanes, where the format has it
 };
 
 /// One token's activations for a quad.
 struct QuadActivations {
   __m512i first, second;
-  __m512i first_sum, second_sum;  ///< -kOffset * the lanes' sums of codes
-  __m512 scale;
-  __m128 sum;  ///< scale * sum of codes, per group
+  __m512i first_sum, second_sum;  ///< -kOffset * the sums of codes, in each group's (half's) four lanes
+  __m512 scale;                   ///< per group, in its four lanes
+  __m512 sum;                     ///< scale * sum of codes, likewise
 
   template <class F>
   ASSAY_INLINE void load(const int8_t* codes, const float* scales, const int32_t* sums) {
-    first = load512(codes);
-    second = load512(codes + 64);
-    const __m128 scale4 = _mm_loadu_ps(scales);
-    scale = expand_groups(scale4);
+    const __m512i low = load512(codes), high = load512(codes + 64);
+    first = _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(2, 0, 2, 0));
+    second = _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(3, 1, 3, 1));
+    scale = expand_groups(_mm_loadu_ps(scales));
     first_sum = second_sum = _mm512_setzero_si512();
-    if constexpr (F::kHasMin) sum = _mm_mul_ps(scale4, _mm_cvtepi32_ps(load128(sums)));
-    if constexpr (F::kOffset != 0) {
-      const __m512i offset = _mm512_set1_epi8(static_cast<char>(F::kOffset));
-      __m512i total = _mm512_dpbusd_epi32(_mm512_setzero_si512(), offset, first);
-      if constexpr (F::kSubScales) {
-        first_sum = _mm512_sub_epi32(_mm512_setzero_si512(), total);
-        total = _mm512_setzero_si512();
-      }
-      total = _mm512_dpbusd_epi32(total, offset, second);
-      second_sum = _mm512_sub_epi32(_mm512_setzero_si512(), total);
+    if constexpr (F::kHasMin) {
+      sum = _mm512_mul_ps(scale, expand_groups(_mm_cvtepi32_ps(load128(sums))));
+    } else if constexpr (F::kSubScales) {  // four lanes add up to the half's sum
+      const __m512i offset = _mm512_set1_epi8(static_cast<char>(F::kOffset)), zero = first_sum;
+      first_sum = _mm512_sub_epi32(zero, _mm512_dpbusd_epi32(zero, offset, first));
+      second_sum = _mm512_sub_epi32(zero, _mm512_dpbusd_epi32(zero, offset, second));
+    } else if constexpr (F::kOffset != 0) {
+      static_assert((F::kOffset & (F::kOffset - 1)) == 0);
+      const __m512i total = expand_groups(load128(sums));
+      first_sum = _mm512_sub_epi32(first_sum, _mm512_slli_epi32(total, __builtin_ctz(F::kOffset)));
     }
   }
 };
 
-/// The 16 exact sums of a quad's products.
-template <class F>
-ASSAY_INLINE __m512i multiply_codes(const Quad& w, const QuadActivations& x) {
-  if constexpr (!F::kSubScales)
-    return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(x.second_sum, w.first, x.first), w.second, x.second);
-  // Four products of at most 32 * 127 fit 16 bits, so that one multiply-add takes both halves' scales.
-  const __m512i first = _mm512_dpbusd_epi32(x.first_sum, w.first, x.first);
-  const __m512i second = _mm512_dpbusd_epi32(x.second_sum, w.second, x.second);
-  const __m512i pairs = _mm512_mask_blend_epi16(0xaaaaaaaau, first, _mm512_slli_epi32(second, 16));
-  return _mm512_madd_epi16(pairs, w.sub_scale);
+/// kRows (1 or 4) rows of a quad: what multiplies the codes' sums, lane 4g + r for group g of row r.
+struct RowScales {
+  __m512 first, second, min;
+
+  template <class F, int kRows>
+  ASSAY_INLINE void gather(const Quad* w) {
+    first = join<kRows>(w, &Quad::scale);
+    if constexpr (F::kSubScales) second = join<kRows>(w, &Quad::second_scale);
+    if constexpr (F::kHasMin) min = join<kRows>(w, &Quad::min);
+  }
+
+  template <int kRows>
+  ASSAY_INLINE static __m512 join(const Quad* w, __m512 Quad::*part) {
+    if constexpr (kRows == 1) return w[0].*part;
+    const __m512 low = _mm512_mask_mov_ps(w[0].*part, 0x2222, w[1].*part);
+    const __m512 high = _mm512_mask_mov_ps(w[2].*part, 0x8888, w[3].*part);
+    return _mm512_mask_mov_ps(low, 0xcccc, high);
+  }
+};
+
+/// Lane 4g + r: the sum of lanes 4g..4g+3 of rows[r]. Of a single row every lane of the group holds it.
+template <int kRows>
+ASSAY_INLINE __m512i add_lanes(const __m512i* rows) {
+  if constexpr (kRows == 1) {
+    const __m512i pairs = _mm512_add_epi32(rows[0], _mm512_shuffle_epi32(rows[0], _MM_PERM_BADC));
+    return _mm512_add_epi32(pairs, _mm512_shuffle_epi32(pairs, _MM_PERM_CDAB));
+  }
+  const __m512i low =
+      _mm512_add_epi32(_mm512_unpacklo_epi32(rows[0], rows[1]), _mm512_unpackhi_epi32(rows[0], rows[1]));
+  const __m512i high =
+      _mm512_add_epi32(_mm512_unpacklo_epi32(rows[2], rows[3]), _mm512_unpackhi_epi32(rows[2], rows[3]));
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
 }
 
-/// kRows rows by kTokens tokens of matmul_fast.
+/// lanes + f32(sums) * scale where `lanes_used` says so.
+ASSAY_INLINE __m512 add_scaled_sums(__m512i sums, __m512 scale, __m512 lanes, __mmask16 lanes_used) {
+  return _mm512_mask3_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, lanes, lanes_used);
+}
+
+/// kRows (1 or 4) rows by kTokens tokens of matmul_fast.
 template <class F>
 struct FastTile {
   const PackedMatrix& matrix;
@@ -79,31 +115,41 @@ struct FastTile {
   float* out;
   int64_t out_stride;
 
-  template <int kRows, int kTokens>
-  struct Sums {
-    __m512 acc[kRows][kTokens];
-    __m128 low[kRows][kTokens];
-  };
-
+  /// acc[t], lane 4g + r: lane g of row r's sum.
   template <int kRows, int kTokens>
   ASSAY_INLINE static void add_quad(const Quad* w, const int8_t* const* codes, const float* const* scales,
-                                    const int32_t* const* sums, Sums<kRows, kTokens>& s) {
+                                    const int32_t* const* sums, __mmask16 lanes_used,
+                                    __m512 (&acc)[kTokens]) {
+    RowScales row_scales;
+    row_scales.gather<F, kRows>(w);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       QuadActivations x;
       x.load<F>(codes[t], scales[t], sums[t]);
-#pragma GCC unroll 8
+      __m512i first[kRows], second[kRows];
+#pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
-        const __m512 products = _mm512_cvtepi32_ps(multiply_codes<F>(w[r], x));
-        s.acc[r][t] = _mm512_fmadd_ps(products, _mm512_mul_ps(w[r].scale, x.scale), s.acc[r][t]);
-        if constexpr (F::kHasMin) s.low[r][t] = _mm_fmadd_ps(w[r].min, x.sum, s.low[r][t]);
+        if constexpr (F::kSubScales) {
+          first[r] = _mm512_dpbusd_epi32(x.first_sum, w[r].first, x.first);
+          second[r] = _mm512_dpbusd_epi32(x.second_sum, w[r].second, x.second);
+        } else {
+          first[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w[r].first, x.first);
+          first[r] = _mm512_dpbusd_epi32(first[r], w[r].second, x.second);
+        }
       }
+      __m512i total = add_lanes<kRows>(first);
+      if constexpr (F::kOffset != 0 && !F::kSubScales) total = _mm512_add_epi32(total, x.first_sum);
+      acc[t] = add_scaled_sums(total, _mm512_mul_ps(row_scales.first, x.scale), acc[t], lanes_used);
+      if constexpr (F::kSubScales)
+        acc[t] = add_scaled_sums(add_lanes<kRows>(second), _mm512_mul_ps(row_scales.second, x.scale), acc[t],
+                                 lanes_used);
+      if constexpr (F::kHasMin) acc[t] = _mm512_mask3_fmadd_ps(row_scales.min, x.sum, acc[t], lanes_used);
     }
   }
 
   /// The last groups of a row that fill no quad, from zero-padded copies.
   template <int kRows, int kTokens>
-  void add_tail(int64_t row, int64_t token, int64_t groups, Sums<kRows, kTokens>& s) const noexcept {
+  void add_tail(int64_t row, int64_t token, int64_t groups, __m512 (&acc)[kTokens]) const noexcept {
     const int64_t begin = matrix.cols / 128 * 4;
     Quad w[kRows];
     for (int r = 0; r < kRows; ++r) {
@@ -118,25 +164,20 @@ struct FastTile {
     const int32_t* sums_at[kTokens];
     for (int t = 0; t < kTokens; ++t) {
       const QuantizedRow& x = rows[token + t];
-      std::memcpy(codes[t], x.codes + 32 * begin, static_cast<size_t>(16 * groups));
-      std::memcpy(codes[t] + 64, x.codes + 32 * begin + 16 * groups, static_cast<size_t>(16 * groups));
+      std::memcpy(codes[t], x.codes + 32 * begin, static_cast<size_t>(32 * groups));
       std::memcpy(scales[t], x.scales + begin, static_cast<size_t>(4 * groups));
       std::memcpy(sums[t], x.sums + begin, static_cast<size_t>(4 * groups));
       codes_at[t] = codes[t];
       scales_at[t] = scales[t];
       sums_at[t] = sums[t];
     }
-    add_quad<kRows, kTokens>(w, codes_at, scales_at, sums_at, s);
+    add_quad<kRows, kTokens>(w, codes_at, scales_at, sums_at, first_lanes(4 * groups), acc);
   }
 
   template <int kRows, int kTokens>
   void run(int64_t row, int64_t token) const noexcept {
-    Sums<kRows, kTokens> s;
-    for (int r = 0; r < kRows; ++r)
-      for (int t = 0; t < kTokens; ++t) {
-        s.acc[r][t] = _mm512_setzero_ps();
-        s.low[r][t] = _mm_setzero_ps();
-      }
+    __m512 acc[kTokens];
+    for (int t = 0; t < kTokens; ++t) acc[t] = _mm512_setzero_ps();
     const int64_t units = matrix.cols / (128 * F::kQuads);
     for (int64_t unit = 0; unit < units; ++unit) {
       typename F::Unit open[kRows];
@@ -157,53 +198,49 @@ struct FastTile {
           scales[t] = rows[token + t].scales + 4 * quad;
           sums[t] = rows[token + t].sums + 4 * quad;
         }
-        add_quad<kRows, kTokens>(w, codes, scales, sums, s);
+        add_quad<kRows, kTokens>(w, codes, scales, sums, 0xffff, acc);
       }
     }
     const int64_t left = matrix.cols / 32 - units * 4 * F::kQuads;
-    if (left > 0) add_tail<kRows, kTokens>(row, token, left, s);
-    for (int r = 0; r < kRows; ++r)
-      for (int t = 0; t < kTokens; ++t) {
-        const float sum = reduce16(s.acc[r][t]);
-        out[(token + t) * out_stride + row + r] = F::kHasMin ? sum + reduce4(s.low[r][t]) : sum;
-      }
+    if (left > 0) add_tail<kRows, kTokens>(row, token, left, acc);
+    for (int t = 0; t < kTokens; ++t) {
+      const __m128 sums = add_quarters(acc[t]);
+      float* to = out + (token + t) * out_stride + row;
+      if constexpr (kRows == 4)
+        _mm_storeu_ps(to, sums);
+      else
+        _mm_store_ss(to, sums);
+    }
   }
 };
 
 template <class F>
 void fast(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
           int64_t tokens, float* out, int64_t out_stride) noexcept {
-  // Minima take an accumulator each, so that four rows by four tokens would not fit the registers.
-  for_tiles<F::kHasMin ? 2 : 4>(FastTile<F>{matrix, rows, out, out_stride}, row_begin, row_end, tokens);
+  for_tiles<4>(FastTile<F>{matrix, rows, out, out_stride}, row_begin, row_end, tokens);
 }
 
 /// Values 16 * kHalf … of group kGroup of a quad.
 template <class F, int kGroup, int kHalf>
-ASSAY_INLINE void decode_half(const Quad& w, __m512 min, float* out) {
+ASSAY_INLINE void decode_half(const Quad& w, float* out) {
   const __m128i bytes = _mm512_extracti32x4_epi32(kHalf == 0 ? w.first : w.second, kGroup);
   const __m512i codes = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), _mm512_set1_epi32(F::kOffset));
-  __m512 scale = w.scale;
-  if constexpr (F::kSubScales) {
-    const __m512i low = kHalf == 0 ? _mm512_slli_epi32(w.sub_scale, 16) : w.sub_scale;
-    scale = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_srai_epi32(low, 16)));
-  }
+  const __m512 scale = F::kSubScales && kHalf == 1 ? w.second_scale : w.scale;
   __m512 value = _mm512_mul_ps(_mm512_shuffle_f32x4(scale, scale, 0x55 * kGroup), _mm512_cvtepi32_ps(codes));
-  if constexpr (F::kHasMin) value = _mm512_add_ps(value, _mm512_shuffle_f32x4(min, min, 0x55 * kGroup));
+  if constexpr (F::kHasMin) value = _mm512_add_ps(value, _mm512_shuffle_f32x4(w.min, w.min, 0x55 * kGroup));
   _mm512_storeu_ps(out + 32 * kGroup + 16 * kHalf, value);
 }
 
 template <class F>
 ASSAY_INLINE void decode_quad(const Quad& w, float* out) {
-  __m512 min = _mm512_setzero_ps();
-  if constexpr (F::kHasMin) min = expand_groups(w.min);
-  decode_half<F, 0, 0>(w, min, out);
-  decode_half<F, 0, 1>(w, min, out);
-  decode_half<F, 1, 0>(w, min, out);
-  decode_half<F, 1, 1>(w, min, out);
-  decode_half<F, 2, 0>(w, min, out);
-  decode_half<F, 2, 1>(w, min, out);
-  decode_half<F, 3, 0>(w, min, out);
-  decode_half<F, 3, 1>(w, min, out);
+  decode_half<F, 0, 0>(w, out);
+  decode_half<F, 0, 1>(w, out);
+  decode_half<F, 1, 0>(w, out);
+  decode_half<F, 1, 1>(w, out);
+  decode_half<F, 2, 0>(w, out);
+  decode_half<F, 2, 1>(w, out);
+  decode_half<F, 3, 0>(w, out);
+  decode_half<F, 3, 1>(w, out);
 }
 
 template <class F>
@@ -221,36 +258,94 @@ void decode(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t coun
   std::memcpy(out + e, values, static_cast<size_t>(count - e) * sizeof(float));
 }
 
+/// The 16 rows' values `part` of a quad, group by group: four lines of 16 rows.
+ASSAY_INLINE void store_row_scales(const Quad* w, __m512 Quad::*part, float* out, int64_t line_stride) {
+  __m512 fours[4], lines[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) fours[i] = RowScales::join<4>(w + 4 * i, part);
+  transpose_quarters(fours, lines);
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; ++g) _mm512_storeu_ps(out + line_stride * g, lines[g]);
+}
+
+/// See FormatLoops::unpack.
+template <class F>
+void unpack_strip(const PackedMatrix& matrix, int64_t row, int64_t rows, bool centered,
+                  const Strip& strip) noexcept {
+  const __m512i offset = _mm512_set1_epi8(static_cast<char>(centered ? F::kOffset : 0));
+  const auto store_quad = [&](int64_t quad, const Quad* w) {
+    uint8_t* codes = strip.codes + quad * 4 * kStripGroupBytes;
+    for (int half = 0; half < 2; ++half) {
+      __m512i lines[16];
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r) lines[r] = _mm512_sub_epi8(half == 0 ? w[r].first : w[r].second, offset);
+      transpose_dwords(lines);
+#pragma GCC unroll 16
+      for (int d = 0; d < 16; ++d)
+        _mm512_storeu_si512(codes + d / 4 * kStripGroupBytes + d % 4 * 64, lines[d]);
+      codes += 4 * 64;
+    }
+    constexpr int64_t kLine = F::kSubScales ? 32 : 16;
+    store_row_scales(w, &Quad::scale, strip.scales + 4 * quad * kLine, kLine);
+    if constexpr (F::kSubScales)
+      store_row_scales(w, &Quad::second_scale, strip.scales + 4 * quad * kLine + 16, kLine);
+    if constexpr (F::kHasMin) store_row_scales(w, &Quad::min, strip.mins + 4 * quad * 16, 16);
+  };
+  const int64_t units = matrix.cols / (128 * F::kQuads);
+  Quad w[16];
+  for (int64_t unit = 0; unit < units; ++unit) {
+    typename F::Unit open[16];
+    for (int64_t r = 0; r < 16; ++r)
+      open[r] = F::open(matrix, F::piece(matrix, row + (r < rows ? r : rows - 1), unit));
+    for (int h = 0; h < F::kQuads; ++h) {
+      for (int r = 0; r < 16; ++r) w[r] = F::quad(matrix, open[r], h);
+      store_quad(unit * F::kQuads + h, w);
+    }
+  }
+  const int64_t left = matrix.cols / 32 - units * 4 * F::kQuads;
+  if (left == 0) return;
+  for (int64_t r = 0; r < 16; ++r) {
+    TailBuffer buffer;
+    w[r] =
+        F::quad(matrix, F::open(matrix, F::tail(matrix, row + (r < rows ? r : rows - 1), left, buffer)), 0);
+  }
+  store_quad(units * F::kQuads, w);
+}
+
 }  // namespace
 
-// One pair per format, each in the file that has the format.
-#define ASSAY_AVX512_FORMAT(name)                                                                            \
-  void fast_##name(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows, \
-                   int64_t tokens, float* out, int64_t out_stride) noexcept;                                 \
-  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count,                  \
-                     float* out) noexcept
-ASSAY_AVX512_FORMAT(q4_0);
-ASSAY_AVX512_FORMAT(q4_1);
-ASSAY_AVX512_FORMAT(q5_0);
-ASSAY_AVX512_FORMAT(q5_1);
-ASSAY_AVX512_FORMAT(q8_0);
-ASSAY_AVX512_FORMAT(q4_k);
-ASSAY_AVX512_FORMAT(q5_k);
-ASSAY_AVX512_FORMAT(q6_k);
-ASSAY_AVX512_FORMAT(mlx4);
-ASSAY_AVX512_FORMAT(mlx8);
-ASSAY_AVX512_FORMAT(mlx_other);
-#undef ASSAY_AVX512_FORMAT
+/// The inner loops of a format and what its panels look like.
+struct FormatLoops {
+  void (*fast)(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows,
+               int64_t tokens, float* out, int64_t out_stride) noexcept;
+  void (*decode)(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept;
+  /// Rows [row, row + rows), 16 at most, of which the last one stands for the absent ones. `centered`: codes
+  /// with their sign, the offset taken off; else as stored, unsigned.
+  void (*unpack)(const PackedMatrix& matrix, int64_t row, int64_t rows, bool centered,
+                 const Strip& strip) noexcept;
+  int offset;  ///< of stored codes
+  bool has_min;
+  bool halves;  ///< scales belong to 16 values
+};
 
-/// Defines the pair of a format whose type is F.
-#define ASSAY_DEFINE_FORMAT(name, F)                                                                         \
-  void fast_##name(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const QuantizedRow* rows, \
-                   int64_t tokens, float* out, int64_t out_stride) noexcept {                                \
-    fast<F>(matrix, row_begin, row_end, rows, tokens, out, out_stride);                                      \
-  }                                                                                                          \
-  void decode_##name(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count,                  \
-                     float* out) noexcept {                                                                  \
-    decode<F>(matrix, row, begin, count, out);                                                               \
-  }
+// Each in the file that has the format.
+extern const FormatLoops kQ4_0Loops, kQ4_1Loops, kQ5_0Loops, kQ5_1Loops, kQ8_0Loops, kQ4_KLoops, kQ5_KLoops,
+    kQ6_KLoops;
+const FormatLoops& mlx_loops(int bits, int group_size) noexcept;
+/// Of any layout between kQ4_0 and kMlx.
+const FormatLoops& loops_of(const PackedMatrix& matrix) noexcept;
 
+namespace {
+
+template <class F>
+inline constexpr FormatLoops kLoopsOf = {
+    .fast = fast<F>,
+    .decode = decode<F>,
+    .unpack = unpack_strip<F>,
+    .offset = F::kOffset,
+    .has_min = F::kHasMin,
+    .halves = F::kSubScales,
+};
+
+}  // namespace
 }  // namespace assay::avx512

@@ -18,10 +18,10 @@ struct SuperBlocks {
   }
 };
 
-/// Expands group 4 * half + g of eight floats in the low half of a register to lanes 4g..4g+3.
-ASSAY_INLINE __m512 expand_half(__m512 eight, int half) {
+/// Expands float 4 * quarter + g of a register to lanes 4g..4g+3.
+ASSAY_INLINE __m512 expand_quarter(__m512 floats, int quarter) {
   const __m512i kIndex = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-  return _mm512_permutexvar_ps(_mm512_add_epi32(kIndex, _mm512_set1_epi32(4 * half)), eight);
+  return _mm512_permutexvar_ps(_mm512_add_epi32(kIndex, _mm512_set1_epi32(4 * quarter)), floats);
 }
 
 /// The 16 leading bytes of a Q4_K or Q5_K block: f16 scale, f16 min, 12 bytes of 6-bit scales and mins.
@@ -58,9 +58,8 @@ struct KUnit {
 };
 
 ASSAY_INLINE void take_scales_mins(const KUnit& unit, int h, Quad& quad) {
-  quad.scale = expand_half(unit.scales_mins, h);
-  quad.min =
-      h == 0 ? _mm512_extractf32x4_ps(unit.scales_mins, 2) : _mm512_extractf32x4_ps(unit.scales_mins, 3);
+  quad.scale = expand_quarter(unit.scales_mins, h);
+  quad.min = expand_quarter(unit.scales_mins, 2 + h);
 }
 
 struct Q4_K : SuperBlocks<144> {
@@ -106,8 +105,7 @@ struct Q5_K : SuperBlocks<176> {
 
 struct Q6Unit {
   Bytes block;
-  __m256i sub_scales;  ///< 16 as i16, so eight pairs
-  __m512 scale;
+  __m512 scales;  ///< of the 16 halves, times the block's
 };
 
 /// Runs 0 and 1 of a quad have their low nibbles in the low halves of ql bytes 0..31 and 32..63, runs 2 and
@@ -118,7 +116,8 @@ struct Q6_K : SuperBlocks<210> {
   using Unit = Q6Unit;
   ASSAY_INLINE static Unit open(const PackedMatrix&, const Piece& p) {
     const __m128 scale = _mm_cvtph_ps(_mm_cvtsi32_si128(load_u16(p.codes + 208)));
-    return {p.codes, _mm256_cvtepi8_epi16(load128(p.codes + 192)), _mm512_broadcastss_ps(scale)};
+    const __m512 halves = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load128(p.codes + 192)));
+    return {p.codes, _mm512_mul_ps(halves, _mm512_broadcastss_ps(scale))};
   }
   ASSAY_INLINE static __m512i join(__m512i nibbles, Bytes high) {
     const __m512i kShift = _mm512_set_epi64(4, 4, 4, 4, 0, 0, 0, 0);
@@ -128,23 +127,23 @@ struct Q6_K : SuperBlocks<210> {
     return _mm512_or_si512(low, _mm512_and_si512(bits, _mm512_set1_epi8(0x30)));
   }
   ASSAY_INLINE static Quad quad(const PackedMatrix&, const Unit& unit, int h) {
-    const __m512i kPairs = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    const __m512i kFirst = _mm512_set_epi32(6, 6, 6, 6, 4, 4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0);
     const __m512i bytes = load512(unit.block + 64 * h);
     const Bytes high = unit.block + 128 + 32 * h;
     Quad quad;
     quad.first = join(_mm512_shuffle_i32x4(bytes, bytes, _MM_SHUFFLE(2, 0, 2, 0)), high);
     quad.second = join(_mm512_shuffle_i32x4(bytes, bytes, _MM_SHUFFLE(3, 1, 3, 1)), high + 16);
-    quad.scale = unit.scale;
-    quad.sub_scale = _mm512_permutexvar_epi32(_mm512_add_epi32(kPairs, _mm512_set1_epi32(4 * h)),
-                                              _mm512_castsi256_si512(unit.sub_scales));
+    quad.scale = _mm512_permutexvar_ps(_mm512_add_epi32(kFirst, _mm512_set1_epi32(8 * h)), unit.scales);
+    quad.second_scale =
+        _mm512_permutexvar_ps(_mm512_add_epi32(kFirst, _mm512_set1_epi32(8 * h + 1)), unit.scales);
     return quad;
   }
 };
 
 }  // namespace
 
-ASSAY_DEFINE_FORMAT(q4_k, Q4_K)
-ASSAY_DEFINE_FORMAT(q5_k, Q5_K)
-ASSAY_DEFINE_FORMAT(q6_k, Q6_K)
+const FormatLoops kQ4_KLoops = kLoopsOf<Q4_K>;
+const FormatLoops kQ5_KLoops = kLoopsOf<Q5_K>;
+const FormatLoops kQ6_KLoops = kLoopsOf<Q6_K>;
 
 }  // namespace assay::avx512

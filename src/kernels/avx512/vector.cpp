@@ -1,5 +1,6 @@
 #include "kernels/avx512/exp.hpp"
 #include "kernels/avx512/intrinsics.hpp"
+#include "kernels/avx512/panel.hpp"
 #include "kernels/avx512/plain.hpp"
 #include "kernels/avx512/quad.hpp"
 
@@ -34,8 +35,7 @@ ASSAY_INLINE __m128i quantize16(__m512 x, __m512 inverse, __m512i& sum) {
 void quantize_activations(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums) {
   const int64_t groups = cols / 32;
   for (int64_t group = 0; group < groups; ++group) {
-    const int64_t left = groups - group / 4 * 4;
-    int8_t* at = codes + group / 4 * 128 + group % 4 * 16;
+    int8_t* at = codes + 32 * group;
     const __m512 first = _mm512_loadu_ps(x + 32 * group), second = _mm512_loadu_ps(x + 32 * group + 16);
     const __m512i kMagnitude = _mm512_set1_epi32(0x7fffffff);
     const uint32_t magnitude =
@@ -56,7 +56,7 @@ void quantize_activations(const float* x, int64_t cols, int8_t* codes, float* sc
       high = quantize16(second, inverse, sum);
     }
     _mm_storeu_si128(reinterpret_cast<__m128i*>(at), low);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16 * (left < 4 ? left : 4)), high);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16), high);
     scales[group] = scale;
     sums[group] = _mm512_reduce_add_epi32(sum);
   }
@@ -148,40 +148,6 @@ void f16_from_f32(const float* x, int64_t n, uint16_t* out) {
       });
 }
 
-using Fast = void(const PackedMatrix&, int64_t, int64_t, const QuantizedRow*, int64_t, float*,
-                  int64_t) noexcept;
-using Decode = void(const PackedMatrix&, int64_t, int64_t, int64_t, float*) noexcept;
-struct FormatLoops {
-  Fast* fast;
-  Decode* decode;
-};
-
-FormatLoops loops_of(const PackedMatrix& matrix) {
-  switch (matrix.layout) {
-    case Layout::kQ4_0:
-      return {fast_q4_0, decode_q4_0};
-    case Layout::kQ4_1:
-      return {fast_q4_1, decode_q4_1};
-    case Layout::kQ5_0:
-      return {fast_q5_0, decode_q5_0};
-    case Layout::kQ5_1:
-      return {fast_q5_1, decode_q5_1};
-    case Layout::kQ8_0:
-      return {fast_q8_0, decode_q8_0};
-    case Layout::kQ4_K:
-      return {fast_q4_k, decode_q4_k};
-    case Layout::kQ5_K:
-      return {fast_q5_k, decode_q5_k};
-    case Layout::kQ6_K:
-      return {fast_q6_k, decode_q6_k};
-    default:
-      break;
-  }
-  if (matrix.bits == 4) return {fast_mlx4, decode_mlx4};
-  if (matrix.bits == 8) return {fast_mlx8, decode_mlx8};
-  return {fast_mlx_other, decode_mlx_other};
-}
-
 void decode_any(const PackedMatrix& matrix, int64_t row, int64_t begin, int64_t count, float* out) noexcept {
   if (matrix.layout <= Layout::kBF16) return decode_plain(matrix, row, begin, count, out);
   loops_of(matrix).decode(matrix, row, begin, count, out);
@@ -193,6 +159,30 @@ void matmul_fast(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
 }
 
 }  // namespace
+
+const FormatLoops& loops_of(const PackedMatrix& matrix) noexcept {
+  switch (matrix.layout) {
+    case Layout::kQ4_0:
+      return kQ4_0Loops;
+    case Layout::kQ4_1:
+      return kQ4_1Loops;
+    case Layout::kQ5_0:
+      return kQ5_0Loops;
+    case Layout::kQ5_1:
+      return kQ5_1Loops;
+    case Layout::kQ8_0:
+      return kQ8_0Loops;
+    case Layout::kQ4_K:
+      return kQ4_KLoops;
+    case Layout::kQ5_K:
+      return kQ5_KLoops;
+    case Layout::kQ6_K:
+      return kQ6_KLoops;
+    default:
+      return mlx_loops(matrix.bits, matrix.group_size);
+  }
+}
+
 }  // namespace avx512
 
 const IsaTable kAvx512Isa = {
@@ -201,6 +191,28 @@ const IsaTable kAvx512Isa = {
     .accumulate = avx512::accumulate,
     .matmul_plain = avx512::matmul_plain,
     .matmul_fast = avx512::matmul_fast,
+    .panel_bytes = avx512::panel_bytes,
+    .matmul_panels = avx512::matmul_panels,
+    .quantize_activations = avx512::quantize_activations,
+    .dot = avx512::dot,
+    .dot_f16 = avx512::dot_f16,
+    .add_scaled = avx512::add_scaled,
+    .add_scaled_f16 = avx512::add_scaled_f16,
+    .rms_norm = avx512::rms_norm,
+    .softmax = avx512::softmax,
+    .silu_mul = avx512::silu_mul,
+    .f16_from_f32 = avx512::f16_from_f32,
+};
+
+/// The tiles of AMX multiply the panels; everything else is AVX-512's.
+const IsaTable kAmxIsa = {
+    .name = "amx",
+    .decode = avx512::decode_any,
+    .accumulate = avx512::accumulate,
+    .matmul_plain = avx512::matmul_plain,
+    .matmul_fast = avx512::matmul_fast,
+    .panel_bytes = avx512::panel_bytes,
+    .matmul_panels = amx::matmul_panels,
     .quantize_activations = avx512::quantize_activations,
     .dot = avx512::dot,
     .dot_f16 = avx512::dot_f16,

@@ -11,37 +11,29 @@
 namespace assay::scalar {
 namespace {
 
-/// The quad's 16 exact integer sums of products, four per group.
-void multiply_codes(const Quad& quad, const int8_t* activations, int64_t groups, int32_t* sums) noexcept {
-  std::fill_n(sums, kLanes, 0);
-  for (int64_t g = 0; g < groups; ++g) {
-    for (int half = 0; half < 2; ++half) {
-      const int8_t* a = activations + 16 * (half * groups + g);  // kernel order, see QuantizedRow
-      const int16_t* w = quad.codes + 32 * g + 16 * half;
-      for (int i = 0; i < 16; ++i) sums[4 * g + i / 4] += quad.sub_scales[2 * g + half] * w[i] * a[i];
-    }
-  }
+/// The exact sum of `count` products.
+int32_t multiply_codes(const int16_t* w, const int8_t* x, int count) noexcept {
+  int32_t sum = 0;
+  for (int i = 0; i < count; ++i) sum += w[i] * x[i];
+  return sum;
 }
 
 float dot_row(const PackedMatrix& matrix, int64_t row, const QuantizedRow& x) noexcept {
-  float acc[kLanes] = {}, low[4] = {};
+  const int run = matrix.layout == Layout::kQ6_K ? 16 : 32;  // values that share a scale
+  const bool min = has_min(matrix.layout);
+  float lanes[4] = {};
   Quad quad;
-  int32_t sums[kLanes];
-  for (int64_t first = 0; first < matrix.cols / 32; first += 4) {
-    const int64_t groups = std::min<int64_t>(4, matrix.cols / 32 - first);
-    unpack_quad(matrix, row, first / 4, quad);
-    multiply_codes(quad, x.codes + 32 * first, groups, sums);
-    for (int64_t g = 0; g < 4; ++g) {
-      const float x_scale = g < groups ? x.scales[first + g] : 0.0f;
-      const float x_sum = x_scale * static_cast<float>(g < groups ? x.sums[first + g] : 0);
-      const float scale = quad.scales[g] * x_scale;
-      for (int64_t lane = 4 * g; lane < 4 * g + 4; ++lane)
-        acc[lane] = std::fma(static_cast<float>(sums[lane]), scale, acc[lane]);
-      low[g] = std::fma(quad.mins[g], x_sum, low[g]);
+  for (int64_t group = 0; group < matrix.cols / 32; ++group) {
+    const int64_t g = group % 4;
+    if (g == 0) unpack_quad(matrix, row, group / 4, quad);
+    for (int64_t i = 0; i < 32; i += run) {
+      const float scale = quad.scales[g] * static_cast<float>(quad.sub_scales[(32 * g + i) / 16]);
+      const int32_t sum = multiply_codes(quad.codes + 32 * g + i, x.codes + 32 * group + i, run);
+      lanes[g] = std::fma(static_cast<float>(sum), scale * x.scales[group], lanes[g]);
     }
+    if (min) lanes[g] = std::fma(quad.mins[g], x.scales[group] * static_cast<float>(x.sums[group]), lanes[g]);
   }
-  const float result = reduce_lanes(acc);
-  return has_min(matrix.layout) ? result + ((low[0] + low[2]) + (low[1] + low[3])) : result;
+  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
 }
 
 /// Up to 16 numbers of a plain row, zeros after `count`.

@@ -27,8 +27,6 @@ int32_t round_to_int(float value) noexcept {
 void quantize_activations(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums) {
   const int64_t groups = cols / 32;
   for (int64_t group = 0; group < groups; ++group) {
-    const int64_t in_quad = std::min<int64_t>(4, groups - group / 4 * 4);
-    int8_t* first = codes + group / 4 * 128 + group % 4 * 16;
     const uint32_t magnitude = largest_magnitude(x + 32 * group);
     const bool finite = magnitude < kInfinityBits;
     const bool zero = magnitude < kTinyActivationBits || !finite;
@@ -37,7 +35,7 @@ void quantize_activations(const float* x, int64_t cols, int8_t* codes, float* sc
     int32_t sum = 0;
     for (int i = 0; i < 32; ++i) {
       const int32_t code = zero ? 0 : round_to_int(x[32 * group + i] * inverse);
-      first[i < 16 ? i : 16 * in_quad + i - 16] = static_cast<int8_t>(code);
+      codes[32 * group + i] = static_cast<int8_t>(code);
       sum += code;
     }
     scales[group] = !finite ? std::bit_cast<float>(0x7fc00000u) : zero ? 0.0f : largest / 127.0f;
@@ -104,6 +102,8 @@ const IsaTable kScalarIsa = {
     .accumulate = scalar::accumulate,
     .matmul_plain = scalar::matmul_plain,
     .matmul_fast = scalar::matmul_fast,
+    .panel_bytes = nullptr,
+    .matmul_panels = nullptr,
     .quantize_activations = scalar::quantize_activations,
     .dot = scalar::dot,
     .dot_f16 = scalar::dot_f16,
