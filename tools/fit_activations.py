@@ -4,6 +4,7 @@
 gelu(x) = x Phi(x), and Phi(-a) = erfc(a / sqrt 2) / 2 for a >= 0. The logarithm of erfc is so smooth that
 one polynomial P with erfc(a / sqrt 2) = exp(-a P(a)) serves the whole range, and exp exists already.
 tanh(x) = x + x^3 T(x^2) below kTanhSmall; above it is 1 - 2 / (exp(2x) + 1).
+Behind integer products gelu(x) = x / 2 + |x| min(a Q(a^2), 1/2), a = min(|x|, COARSE_RANGE).
 
 Weighted minimax by Lawson's iteration in double; coefficients are then rounded to f32 one at a time, the
 lower ones fitted again, and the whole f32 recipe is simulated for the error that the comments state.
@@ -13,6 +14,8 @@ import math
 import numpy as np
 
 GELU_RANGE = 8.0  # beyond it P stays what it is there: gelu(-8) is 5e-15
+COARSE_RANGE = 4.25
+COARSE_EXCESS = 1e-6  # of a Q(a^2) over 1/2 at the end, so that roundings leave no tail behind it
 
 
 def lawson(points, values, weights, degree, rounds=400):
@@ -97,6 +100,26 @@ def fit_tanh(degree, highest):
     return coefficients, (np.abs(np.polyval(coefficients, points) - values) * weights).max()
 
 
+def fit_gelu_coarse(degree, highest):
+    a = np.concatenate([np.linspace(1e-3, highest, 6000), [highest]])
+    half = np.array([0.5 * math.erf(v / math.sqrt(2)) for v in a])
+    half[-1] = 0.5 + COARSE_EXCESS
+    weights = a**2
+    weights[-1] *= 1e3
+    return rounded(a**2, half / a, weights, degree)
+
+
+def simulate_gelu_coarse(coefficients, highest):
+    x = f32(np.linspace(-12, 12, 400001))
+    a = np.minimum(np.abs(x), highest)
+    square, q = f32(a * a), np.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        q = fma(q, square, c)
+    actual = fma(np.abs(x), np.minimum(f32(a * q), 0.5), f32(0.5 * x))
+    exact = np.array([v * 0.5 * math.erfc(-v / math.sqrt(2)) for v in x])
+    return np.abs(actual - exact).max(), np.abs(actual[x < -highest]).max()
+
+
 def show(name, coefficients):
     print(name, ", ".join(f"{c:.9e}f" for c in coefficients))
 
@@ -112,3 +135,7 @@ if __name__ == "__main__":
         coefficients, relative = fit_tanh(degree, 0.625)
         show(f"kTanhCoefficients ({degree}):", coefficients)
         print("  fit: relative error", relative)
+    for degree in (range(7, 11) if len(sys.argv) > 1 else [8]):
+        coefficients = fit_gelu_coarse(degree, COARSE_RANGE)
+        show(f"kGeluCoarseCoefficients ({degree}):", coefficients)
+        print("  f32: gelu, behind its range:", *simulate_gelu_coarse(coefficients, COARSE_RANGE))

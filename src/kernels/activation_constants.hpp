@@ -17,6 +17,15 @@ inline constexpr float kGeluCoefficients[11] = {-8.182926003e-10f, 3.627078371e-
                                                 4.693249502e-05f,  -4.881055094e-03f, 3.639915213e-02f,
                                                 3.182895184e-01f,  7.978870273e-01f};
 
+/// Behind integer products, whose own error is larger by two orders of magnitude: gelu (erf) as
+/// fma(|x|, min(a Q(a²), 1/2), x/2) with a = min(|x|, kGeluCoarseRange) and Q by Horner's rule in fma. Off by
+/// 6e-5 at most, most of it -gelu(-kGeluCoarseRange); below -kGeluCoarseRange it is 0. Fitted by the same
+/// script.
+inline constexpr float kGeluCoarseRange = 4.25f;
+inline constexpr float kGeluCoarseCoefficients[9] = {6.899297800e-11f,  -6.443621192e-09f, 2.645412280e-07f,
+                                                     -6.363891771e-06f, 1.015741072e-04f,  -1.161682070e-03f,
+                                                     1.001022197e-02f,  -6.669541448e-02f, 3.991265595e-01f};
+
 /// -2 √(2/π) and that times 0.044715 (transformers activations.py, NewGELUActivation).
 inline constexpr float kGeluTanhLinear = -1.5957691216057308f;
 inline constexpr float kGeluTanhCubic = -0.07135481627260025f;

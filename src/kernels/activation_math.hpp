@@ -25,6 +25,14 @@ template <class Ops>
   return Ops::multiply(x, Ops::choose_negative(x, half, Ops::subtract(Ops::splat(1.0f), half)));
 }
 
+template <class Ops>
+[[gnu::always_inline]] inline typename Ops::F gelu_coarse(typename Ops::F x) {
+  const auto magnitude = Ops::magnitude(x), half = Ops::splat(0.5f);
+  const auto a = Ops::minimum(Ops::splat(kGeluCoarseRange), magnitude);
+  const auto q = polynomial<Ops>(kGeluCoarseCoefficients, Ops::multiply(a, a));
+  return Ops::multiply_add(magnitude, Ops::minimum(half, Ops::multiply(a, q)), Ops::multiply(half, x));
+}
+
 /// x / (1 + exp(power)).
 template <class Ops>
 [[gnu::always_inline]] inline typename Ops::F logistic(typename Ops::F x, typename Ops::F power) {
@@ -67,6 +75,12 @@ template <class Ops>
       break;
   }
   return x;
+}
+
+/// The same behind integer products.
+template <class Ops>
+[[gnu::always_inline]] inline typename Ops::F activate_integer_sum(Activation activation, typename Ops::F x) {
+  return activation == Activation::kGeluErf ? gelu_coarse<Ops>(x) : activate_register<Ops>(activation, x);
 }
 
 }  // namespace assay

@@ -25,14 +25,19 @@ struct Destination {
   float* out;
   int64_t out_stride;
 
-  /// Activation, residual and store of 16 rows of a token.
-  ASSAY_INLINE void store(__m512 value, int64_t token, int64_t row, __mmask16 lanes) const {
-    if (epilogue.activation != Activation::kNone) value = activate_lanes(epilogue.activation, value);
+  /// Residual and store of 16 rows of a token.
+  ASSAY_INLINE void add_and_store(__m512 value, int64_t token, int64_t row, __mmask16 lanes) const {
     if (epilogue.residual) {
       const float* residual = epilogue.residual + token * epilogue.residual_stride + row;
       value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, residual));
     }
     _mm512_mask_storeu_ps(out + token * out_stride + row, lanes, value);
+  }
+  /// Activation before them.
+  ASSAY_INLINE void store(__m512 value, int64_t token, int64_t row, __mmask16 lanes) const {
+    if (epilogue.activation != Activation::kNone)
+      value = activate_integer_sum<Ops>(epilogue.activation, value);
+    add_and_store(value, token, row, lanes);
   }
 };
 
@@ -57,11 +62,14 @@ struct HalfPanel {
   }
 };
 
-/// int8: the sums of 16 rows of a token to where they belong.
-ASSAY_INLINE void finish_int8(const Destination& to, const HalfPanel& half, int64_t token, __m512i sums) {
+/// int8: the sums of 16 rows of a token with scales and bias.
+ASSAY_INLINE __m512 int8_value(const Destination& to, const HalfPanel& half, int64_t token, __m512i sums) {
   const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(to.x.scales[token]), half.scale);
-  const __m512 start = half.start(to.x.offsets[token]);
-  to.store(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, start), token, half.row, half.lanes);
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, half.start(to.x.offsets[token]));
+}
+/// Then to where they belong.
+ASSAY_INLINE void finish_int8(const Destination& to, const HalfPanel& half, int64_t token, __m512i sums) {
+  to.store(int8_value(to, half, token, sums), token, half.row, half.lanes);
 }
 
 /// int4: the same of sums that have the weight's scales in them already.

@@ -16,6 +16,14 @@ inline float gelu_erf(float x) noexcept {
   return x * (std::signbit(x) ? half : 1.0f - half);
 }
 
+inline float gelu_coarse(float x) noexcept {
+  const float magnitude = std::fabs(x), a = kGeluCoarseRange < magnitude ? kGeluCoarseRange : magnitude;
+  float q = kGeluCoarseCoefficients[0];
+  for (int i = 1; i < 9; ++i) q = std::fma(q, a * a, kGeluCoarseCoefficients[i]);
+  const float half = 0.5f < a * q ? 0.5f : a * q;
+  return std::fma(magnitude, half, 0.5f * x);
+}
+
 inline float gelu_tanh(float x) noexcept {
   return x / (1.0f + exp_approximate(x * std::fma(x * x, kGeluTanhCubic, kGeluTanhLinear)));
 }
@@ -48,6 +56,11 @@ inline float activate_lanes(Activation activation, float x) noexcept {
       break;
   }
   return x;
+}
+
+/// The same behind integer products (activation_constants.hpp).
+inline float activate_integer_sum(Activation activation, float x) noexcept {
+  return activation == Activation::kGeluErf ? gelu_coarse(x) : activate_lanes(activation, x);
 }
 
 }  // namespace assay::scalar

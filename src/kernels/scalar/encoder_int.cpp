@@ -68,7 +68,7 @@ int32_t dot(const int8_t* a, const int8_t* b, int64_t n) {
 }
 
 float finish(const Epilogue& epilogue, float value, int64_t token, int64_t row) {
-  value = activate_lanes(epilogue.activation, value);
+  value = activate_integer_sum(epilogue.activation, value);
   return epilogue.residual ? value + epilogue.residual[token * epilogue.residual_stride + row] : value;
 }
 
