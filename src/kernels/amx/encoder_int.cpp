@@ -66,14 +66,46 @@ struct PendingSums {
   const HalfPanel* halves = nullptr;  ///< [2]
   int64_t token = 0;                  ///< of sums[0]
   int64_t next = 0, count = 0;        ///< tokens that are done, and all of them
+};
+
+/// The work on pending sums for gelu (erf), no activation (kPlain) or any other: what it reads for every
+/// token then stays in registers, and tile loads have the ports.
+template <bool kGelu, bool kPlain>
+struct Finisher {
+  /// The values of some tokens, from `token` of the pending ones on.
+  template <int kTokens>
+  ASSAY_INLINE static void finish(const Destination& to, const PendingSums& pending, int64_t token) {
+    __m512 values[kTokens][2];
+#pragma GCC unroll 2
+    for (int t = 0; t < kTokens; ++t)
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h) {
+        const HalfPanel& half = pending.halves[h];
+        const int64_t at = pending.token + token + t;
+        values[t][h] = int8_value(to, half, at, load512(pending.sums[token + t] + h * kHalfRows));
+        if constexpr (kGelu) values[t][h] = gelu_coarse<Ops>(values[t][h]);
+      }
+#pragma GCC unroll 2
+    for (int t = 0; t < kTokens; ++t)
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h) {
+        const HalfPanel& half = pending.halves[h];
+        const int64_t at = pending.token + token + t;
+        if constexpr (kGelu || kPlain)
+          to.add_and_store(values[t][h], at, half.row, half.lanes);
+        else
+          to.store(values[t][h], at, half.row, half.lanes);
+      }
+  }
 
   /// Up to `tokens` more.
-  __attribute__((noinline)) void finish(const Destination& to, int64_t tokens) noexcept {
-    const int64_t end = next + tokens < count ? next + tokens : count;
-    for (; next < end; ++next)
-#pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h)
-        finish_int8(to, halves[h], token + next, load512(sums[next] + h * kHalfRows));
+  __attribute__((noinline)) static void run(const Destination& to, PendingSums& pending,
+                                            int64_t tokens) noexcept {
+    int64_t t = pending.next;
+    const int64_t end = t + tokens < pending.count ? t + tokens : pending.count;
+    for (; t + 2 <= end; t += 2) finish<2>(to, pending, t);
+    if (t < end) finish<1>(to, pending, t++);
+    pending.next = t;
   }
 };
 
@@ -82,13 +114,15 @@ struct Int8Product {
   Destination to;
   int64_t steps;
   PendingSums* pending;  ///< [2], taking turns
+  void (*finish)(const Destination& to, PendingSums& pending, int64_t tokens) noexcept;
 
   /// Multiplies a block of tokens (kTall: more than 16) with one panel into `sums` and finishes `before`.
+  /// Every step asks for `lines` lines from `later` on.
   template <bool kTall>
   ASSAY_INLINE void sum(const int8_t* codes, Bytes panel, int32_t (&sums)[kBlockTokens][kPanelRows],
-                        PendingSums& before) const {
+                        PendingSums& before, Bytes later, int64_t lines) const {
     constexpr int64_t kSumsStride = kPanelRows * sizeof(int32_t);
-    const int64_t stride = x.stride, share = (before.count + steps - 1) / steps;
+    const int64_t stride = x.stride, share = ((before.count + steps - 1) / steps + 1) / 2 * 2;
     _tile_zero(0);
     _tile_zero(1);
     if constexpr (kTall) {
@@ -106,7 +140,8 @@ struct Int8Product {
         _tile_dpbssd(2, 5, 6);
         _tile_dpbssd(3, 5, 7);
       }
-      before.finish(to, share);
+      for (int64_t line = 0; line < lines; ++line, later += kLineBytes) _mm_prefetch(later, _MM_HINT_T0);
+      if (before.next < before.count) finish(to, before, share);
     }
     _tile_stored(0, sums[0], kSumsStride);
     _tile_stored(1, sums[0] + kHalfRows, kSumsStride);
@@ -117,19 +152,25 @@ struct Int8Product {
   }
 
   /// `turn` counts the calls; halves stay where they are until the next but one.
-  void run(Bytes panel, const HalfPanel* halves, int64_t token, int64_t count, int64_t turn) const noexcept {
+  void run(Bytes panel, const HalfPanel* halves, int64_t token, int64_t count, int64_t turn, Bytes later,
+           int64_t lines) const noexcept {
     PendingSums &before = pending[(turn + 1) % 2], &after = pending[turn % 2];
     const int8_t* codes = x.codes + token * x.stride;
     if (count > kTileRows)
-      sum<true>(codes, panel, after.sums, before);
+      sum<true>(codes, panel, after.sums, before, later, lines);
     else
-      sum<false>(codes, panel, after.sums, before);
+      sum<false>(codes, panel, after.sums, before, later, lines);
     after.halves = halves;
     after.token = token;
     after.next = 0;
     after.count = count;
   }
 };
+
+auto choose_finisher(Activation activation) {
+  if (activation == Activation::kGeluErf) return Finisher<true, false>::run;
+  return activation == Activation::kNone ? Finisher<false, true>::run : Finisher<false, false>::run;
+}
 
 /// Tokens whose codes fill the budget, whole blocks of them.
 int64_t tokens_at_a_time(int64_t stride) {
@@ -142,7 +183,11 @@ void multiply_int8(const std::byte* panels, const float* scales, const float* ro
                    float* out, int64_t out_stride) {
   const TilesInUse tiles;
   PendingSums pending[2];
-  const Int8Product product{x, {x, epilogue, out, out_stride}, (cols + kStepCols - 1) / kStepCols, pending};
+  const Int8Product product{x,
+                            {x, epilogue, out, out_stride},
+                            (cols + kStepCols - 1) / kStepCols,
+                            pending,
+                            choose_finisher(epilogue.activation)};
   HalfPanel halves[2][2] = {};
   int64_t turn = 0;
   const auto run = [&](int64_t begin, int64_t end, int64_t block) {
@@ -152,10 +197,16 @@ void multiply_int8(const std::byte* panels, const float* scales, const float* ro
       for (const int h : {0, 1})
         of_panel[h] = HalfPanel(scales, row_sums, epilogue, row + h * kHalfRows, range.row_end);
       const Bytes panel = reinterpret_cast<Bytes>(panels) + row * product.steps * kStepCols;
-      for (int64_t t = begin; t < end; t += block) product.run(panel, of_panel, t, block, turn++);
+      // Every block asks for its share of the next panel, which may lie behind the second-level cache.
+      const int64_t next = row + kPanelRows < range.row_end ? row + kPanelRows : range.row_begin;
+      Bytes later = reinterpret_cast<Bytes>(panels) + next * product.steps * kStepCols;
+      const int64_t blocks = (end - begin + block - 1) / block,
+                    lines = (kStepBytes / kLineBytes + blocks - 1) / blocks;
+      for (int64_t t = begin; t < end; t += block, later += product.steps * lines * kLineBytes)
+        product.run(panel, of_panel, t, block, turn++, later, lines);
     }
     // The next shapes may come with other halves in the same places.
-    pending[(turn + 1) % 2].finish(product.to, block);
+    product.finish(product.to, pending[(turn + 1) % 2], block);
   };
   const int64_t whole = range.token_end - (range.token_end - range.token_begin) % kBlockTokens;
   const int64_t most = tokens_at_a_time(x.stride);
