@@ -22,14 +22,6 @@ std::string sha256_of_text(std::string_view text) {
   return sha256_of(std::as_bytes(std::span(text.data(), text.size())));
 }
 
-std::string sha256_of_files(const std::vector<fs::path>& files) {
-  if (files.size() == 1) return sha256_of_file(files[0]);
-  std::string lines;
-  for (const fs::path& file : files)
-    lines += fmt::format("{}  {}\n", sha256_of_file(file), file.filename().string());
-  return sha256_of_text(lines);
-}
-
 /// What besides the weights decides about tokens and prompts.
 std::string settings_sha256(const ModelFile& file) {
   std::string lines;
