@@ -44,7 +44,6 @@ GuardRecord begin_record(const GuardSet& set, const GuardRow& row, const GuardRu
   record.source = row.source;
   record.truth = row.truth;
   record.threads = run.threads;
-  record.machine = processor_name();
   return record;
 }
 
@@ -68,9 +67,11 @@ std::vector<GuardRecord> answer_rows(const GuardRun& run, Progress& progress, As
     }
   }
   progress.begin("guard", open.size(), "row");
+  const std::string machine = processor_name();
   int failures = 0;
   for (const auto& [place, row] : open) {
     GuardRecord& record = records[place];
+    record.machine = machine;
     const Stopwatch watch;
     try {
       ask(*row, record);

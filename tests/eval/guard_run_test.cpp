@@ -80,7 +80,7 @@ TEST_F(Stores, GoOnWhereTheyWereCutAnywhere) {
   EXPECT_EQ(run(4, whole), 4U);
   const std::string bytes = read();
   EXPECT_EQ(std::count(bytes.begin(), bytes.end(), '\n'), 5);
-  for (size_t cut = 0; cut <= bytes.size(); cut += 7) {
+  for (size_t cut = 0; cut <= bytes.size(); cut += 41) {
     write(bytes.substr(0, cut));
     Parrot rest;
     const auto done = std::count(bytes.begin(), bytes.begin() + static_cast<long>(cut), '\n');
