@@ -1,6 +1,7 @@
 #include "eval/guard_score.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 namespace assay {
@@ -199,21 +200,24 @@ GuardSummary summarize_guard(Outcomes outcomes, uint64_t seed) {
     by_rule[static_cast<size_t>(rule)] = average(requests, all_of(requests.size()));
   }
   const auto requests = count_requests(outcomes, UnparsedRule::kCountsOnce);
-  const auto interval = [&](auto pick) {
+  const auto interval = [&](const std::vector<RequestCounts>& of, auto pick) {
     return bootstrap(
-        requests.size(), [&](std::span<const size_t> drawn) { return pick(average(requests, drawn)); }, seed);
+        of.size(), [&](std::span<const size_t> drawn) { return pick(average(of, drawn)); }, seed);
   };
   for (size_t task = 0; task < 3; ++task) {
     if (by_rule[0].rows[task] == 0) continue;
+    std::vector<RequestCounts> of_task;
+    std::copy_if(requests.begin(), requests.end(), std::back_inserter(of_task),
+                 [task](const RequestCounts& request) { return request.task == task; });
     GuardAverage made{.task = static_cast<GuardTask>(task),
                       .sets = by_rule[0].sets[task],
                       .rows = by_rule[0].rows[task],
                       .f1 = {by_rule[0].f1[task], by_rule[1].f1[task], by_rule[2].f1[task]},
-                      .headline = interval([task](const Averages& a) { return a.f1[task]; })};
+                      .headline = interval(of_task, [task](const Averages& a) { return a.f1[task]; })};
     summary.averages.push_back(made);
   }
   summary.macro_defined = summary.averages.size() == 3;
-  if (summary.macro_defined) summary.macro = interval([](const Averages& a) { return a.macro(); });
+  if (summary.macro_defined) summary.macro = interval(requests, [](const Averages& a) { return a.macro(); });
   return summary;
 }
 

@@ -91,6 +91,8 @@ TEST(GuardScore, WeightedByRowsAndPlainOverTasks) {
   ASSERT_EQ(summary.averages.size(), 2U);
   EXPECT_DOUBLE_EQ(summary.averages[0].headline.value, (3.0 + 2.0 * 2.0 / 3.0) / 5.0);
   EXPECT_EQ(summary.averages[0].rows, 5);
+  EXPECT_EQ(summary.averages[0].headline.n, 5);
+  EXPECT_EQ(summary.averages[1].headline.n, 1);
   EXPECT_FALSE(summary.macro_defined);
   for (const auto& row : outcomes("++", GuardTask::kResponseHarm, "c")) all.push_back(row);
   summary = summarize_guard(all);
