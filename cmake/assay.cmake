@@ -5,12 +5,55 @@ function(assay_compile_options target)
                                            $<$<BOOL:${ASSAY_WERROR}>:-Werror> -ffp-contract=off)
   # g++ 12 reports an impossible overlap inside std::string (GCC bug 105651).
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+  # With precompiled headers it takes the standard library's code for the program's, and warns of strings longer than
+  # memory. Builds without them keep these warnings.
+  if(ASSAY_PCH)
+    target_compile_options(${target} PRIVATE
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-stringop-overflow;-Wno-stringop-overread>)
+  endif()
   if(ASSAY_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${ASSAY_SANITIZE} -fno-omit-frame-pointer
                                              -fno-sanitize-recover=all
                                              # g++ takes the sanitizers' own reads for the program's.
                                              $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(${target} PRIVATE -fsanitize=${ASSAY_SANITIZE})
+  endif()
+endfunction()
+
+# assay_precompile(NAME LIBS libraries… HEADERS headers… [LEVEL -O…]): the object library NAME, whose precompiled
+# headers others reuse. Nothing is precompiled without ASSAY_PCH: ccache caches such files only with CCACHE_SLOPPINESS=pch_defines,time_macros, and only a build
+# without it shows that a file includes all it uses.
+function(assay_precompile name)
+  if(NOT ASSAY_PCH)
+    return()
+  endif()
+  cmake_parse_arguments(PCH "" "LEVEL" "LIBS;HEADERS" ${ARGN})
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${name}.cpp CONTENT "// carries precompiled headers\n")
+  add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/${name}.cpp)
+  target_link_libraries(${name} PRIVATE ${PCH_LIBS})
+  assay_compile_options(${name})
+  if(PCH_LEVEL)
+    assay_compile_fast(${name} ${PCH_LEVEL})
+  endif()
+  target_precompile_headers(${name} PRIVATE ${PCH_HEADERS})
+endfunction()
+
+# assay_reuse_headers(TARGET FROM): TARGET reads the headers that assay_precompile made.
+function(assay_reuse_headers target from)
+  if(ASSAY_PCH)
+    target_precompile_headers(${target} REUSE_FROM ${from})
+  endif()
+endfunction()
+
+# assay_compile_fast(TARGET RELEASE_LEVEL): with ASSAY_PCH, less optimization where the compiler spends the time and not the program:
+# -O0 under the sanitizers, which see more there than less, else RELEASE_LEVEL.
+function(assay_compile_fast target release_level)
+  if(NOT ASSAY_PCH)
+    return()
+  elseif(ASSAY_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  else()
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:${release_level}>)
   endif()
 endfunction()
 
@@ -27,6 +70,12 @@ function(assay_room name)
   if(sources)
     add_library(assay_${name} STATIC ${sources})
     assay_compile_options(assay_${name})
+    if(name STREQUAL "cli")
+      assay_compile_fast(assay_cli "-O3")
+      assay_reuse_headers(assay_cli assay_cli_headers)
+    else()
+      assay_reuse_headers(assay_${name} assay_headers)
+    endif()
   else()
     add_library(assay_${name} INTERFACE)
     set(kind INTERFACE)
@@ -43,6 +92,9 @@ function(assay_room name)
     target_compile_definitions(assay_${name} ${kind} ASSAY_SCALAR_ONLY)
   endif()
   foreach(source ${sources})
+    if(source MATCHES "/(avx2|avx512|amx)/")  # precompiled headers hold for one instruction set
+      set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+    endif()
     if(source MATCHES "/avx2/")
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
     elseif(source MATCHES "/avx512/")
@@ -67,5 +119,9 @@ function(assay_room_tests name)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(test_${name} PRIVATE ASSAY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   assay_compile_options(test_${name})
+  if(NOT name MATCHES "^(tensor|formats|kernels)$")  # whose tests compute much, and inline what they test
+    assay_compile_fast(test_${name} "-O1")
+    assay_reuse_headers(test_${name} assay_test_headers)
+  endif()
   gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60)
 endfunction()
