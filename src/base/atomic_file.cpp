@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "base/error.hpp"
@@ -20,19 +20,30 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-/// The temporaries that exist now, so that an interrupted process can remove them.
+/// The temporaries that exist now, so that an interrupted process can remove them, and the names they will
+/// get.
 struct OpenTemporaries {
   std::mutex mutex;
-  std::set<fs::path> paths;
+  std::map<fs::path, fs::path> paths;
 };
 OpenTemporaries& open_temporaries() {
   static OpenTemporaries temporaries;
   return temporaries;
 }
 
-void remember_temporary(const fs::path& path) {
+void remember_temporary(const fs::path& path, const fs::path& final_name) {
   const std::lock_guard lock(open_temporaries().mutex);
-  open_temporaries().paths.insert(path);
+  open_temporaries().paths.emplace(path, final_name);
+}
+
+/// `path` as people know it: inside a folder that is not finished yet, the name that folder will get.
+fs::path name_for_people(const fs::path& path) {
+  const std::lock_guard lock(open_temporaries().mutex);
+  for (const auto& [temporary, final_name] : open_temporaries().paths)
+    if (const fs::path inside = path.lexically_relative(temporary);
+        !inside.empty() && *inside.begin() != "..")
+      return final_name / inside;
+  return path;
 }
 
 void forget_temporary(const fs::path& path) {
@@ -124,7 +135,7 @@ AtomicFile::AtomicFile(const fs::path& path, bool overwrite) : path_(normalized(
   descriptor_ = lock_temporary(temporary_, O_WRONLY | O_CREAT | O_EXCL);
   if (descriptor_ < 0)
     throw Error({"cannot write into the folder", path_.parent_path().string(), {}, errno_text(), {}});
-  remember_temporary(temporary_);
+  remember_temporary(temporary_, path_);
 }
 
 AtomicFile::~AtomicFile() {
@@ -140,8 +151,11 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0)
-      throw Error(
-          {"cannot write", path_.string(), {}, errno_text(), errno == ENOSPC ? "the disk is full" : ""});
+      throw Error({"cannot write",
+                   name_for_people(path_).string(),
+                   {},
+                   errno_text(),
+                   errno == ENOSPC ? "the disk is full" : ""});
     size_ += static_cast<uint64_t>(written);
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
@@ -165,9 +179,10 @@ void AtomicFile::commit() {
   ASSAY_CHECK(descriptor_ >= 0);
   const bool flushed = fsync(descriptor_) == 0;
   const bool closed = close(std::exchange(descriptor_, -1)) == 0;
-  if (!flushed || !closed) throw Error({"cannot flush to disk", path_.string(), {}, errno_text(), {}});
+  if (!flushed || !closed)
+    throw Error({"cannot flush to disk", name_for_people(path_).string(), {}, errno_text(), {}});
   if (rename(temporary_.c_str(), path_.c_str()) != 0)
-    throw Error({"cannot rename the finished file", path_.string(), {}, errno_text(), {}});
+    throw Error({"cannot rename the finished file", name_for_people(path_).string(), {}, errno_text(), {}});
   forget_temporary(temporary_);
   temporary_.clear();
   sync_folder(path_.parent_path());
@@ -182,7 +197,7 @@ AtomicDirectory::AtomicDirectory(const fs::path& path, bool overwrite) : path_(n
   if (!fs::create_directory(staging_, error))
     throw Error({"cannot write into the folder", path_.parent_path().string(), {}, error.message(), {}});
   descriptor_ = lock_temporary(staging_, O_RDONLY | O_DIRECTORY);
-  remember_temporary(staging_);
+  remember_temporary(staging_, path_);
 }
 
 AtomicDirectory::~AtomicDirectory() {
@@ -225,7 +240,7 @@ void AtomicDirectory::commit() {
 void remove_temporaries() noexcept {
   const std::lock_guard lock(open_temporaries().mutex);
   std::error_code ignored;
-  for (const fs::path& path : open_temporaries().paths) fs::remove_all(path, ignored);
+  for (const auto& [path, final_name] : open_temporaries().paths) fs::remove_all(path, ignored);
   open_temporaries().paths.clear();
 }
 

@@ -93,7 +93,7 @@ TEST_F(OutputTest, AFullDiskLeavesNothing) {
 TEST_F(OutputTest, ADiskThatFillsUpKeepsWhatWasFinished) {
   // Q4_K_M takes 340,096 bytes, 8-bit MLX weights 526,592.
   expect_fault({"quantize", source_, "--to", "gguf:Q4_K_M,mlx:8bit", "-o", out_},
-               {"mlx-8bit", "cannot write"}, {.largest_file = 400000});
+               {out_ + "/mlx-8bit/model.safetensors", "cannot write"}, {.largest_file = 400000});
   const Tree left = test::read_tree(out_);
   EXPECT_EQ(left.size(), 2u);
   EXPECT_TRUE(left.contains("assay.json"));
