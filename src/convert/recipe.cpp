@@ -196,10 +196,6 @@ std::vector<std::string> recipe_names() {
   return names;
 }
 
-std::span<const GgufMix> gguf_mixes() noexcept {
-  return kMixes;
-}
-
 const GgufMix* find_gguf_mix(uint32_t file_type) noexcept {
   for (const GgufMix& mix : kMixes)
     if (mix.file_type == file_type) return &mix;

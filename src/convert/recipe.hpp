@@ -80,7 +80,6 @@ std::span<const std::string_view> encoder_recipe_names() noexcept;
 
 /// Every name parse_recipe() understands (of encoders' the base names), canonical ones first, for help texts.
 std::vector<std::string> recipe_names();
-std::span<const GgufMix> gguf_mixes() noexcept;
 /// By general.file_type; null for one that assay does not write.
 const GgufMix* find_gguf_mix(uint32_t file_type) noexcept;
 /// "Q4_K_M" for any file type llama.cpp knows, written here or not; empty for a number that is none.

@@ -23,12 +23,10 @@ std::optional<BinaryOperator> operator_of(const Token& token, std::string_view a
       {"+", BinaryOperator::kAdd},    {"-", BinaryOperator::kSubtract},     {"*", BinaryOperator::kMultiply},
       {"/", BinaryOperator::kDivide}, {"//", BinaryOperator::kFloorDivide}, {"%", BinaryOperator::kModulo},
   };
-  if (token.kind != TokenKind::kOperator || allowed.find(token.text[0]) == std::string_view::npos) {
+  if (token.kind != TokenKind::kOperator || allowed.find(token.text[0]) == std::string_view::npos)
     return std::nullopt;
-  }
-  for (const auto& [symbol, op] : kOperators) {
+  for (const auto& [symbol, op] : kOperators)
     if (token.text == symbol) return op;
-  }
   return std::nullopt;
 }
 

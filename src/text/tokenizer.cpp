@@ -80,9 +80,6 @@ std::vector<TokenId> Tokenizer::end_ids() const {
 bool Tokenizer::adds_bos() const noexcept {
   return !model_->post_processor.prefix.empty();
 }
-bool Tokenizer::adds_eos() const noexcept {
-  return !model_->post_processor.suffix.empty();
-}
 
 void Tokenizer::write_gguf(GgufMetadata& metadata, int64_t vocab_size) const {
   text::write_gguf_vocabulary(*model_, metadata, vocab_size);

@@ -87,9 +87,8 @@ class Tokenizer {
   std::optional<TokenId> unk_id() const noexcept;
   /// Ids by which text generation must also stop according to the tokenizer (eos, eot, eom).
   std::vector<TokenId> end_ids() const;
-  /// Whether encode() with add_special puts a BOS first / an EOS last.
+  /// Whether encode() with add_special puts a BOS first.
   bool adds_bos() const noexcept;
-  bool adds_eos() const noexcept;
 
   /// The tokenizer.ggml.* entries that make llama.cpp tokenize the same way, in its converter's order:
   /// model, pre, tokens (padded to `vocab_size` with [PADi], UNUSED), token_type, scores or merges, special
