@@ -144,11 +144,21 @@ class Judge {
   void remark_larger_codes() {
     const Claim& least = name_claim_ && name_claim_->bits < claim_->bits ? *name_claim_ : *claim_;
     double larger = 0;
-    for (const InspectedTensor& tensor : inspection_.tensors)
-      if (tensor.quantized && !tensor.row_fallback && tensor.code_bits > least.bits)
-        larger += static_cast<double>(tensor.parameters);
+    size_t tensors = 0;
+    bool planned = inspection_.declared.value("quant_method", "") == "assay";
+    for (const InspectedTensor& tensor : inspection_.tensors) {
+      if (!tensor.quantized || tensor.row_fallback || tensor.code_bits <= least.bits) continue;
+      larger += static_cast<double>(tensor.parameters);
+      planned = planned && tensor.listed;
+      ++tensors;
+    }
     const double share = Shares::of(larger, shares_.quantized);
-    if (least.bits > 0 && share > 0.5)
+    if (planned && tensors > 0)
+      add(fmt::format(
+          "a planned mix: {} bits, and more in {} tensors that config.json lists ({} % of the quantized "
+          "weights)",
+          least.bits, tensors, percent(share)));
+    else if (least.bits > 0 && share > 0.5)
       add(fmt::format("\"{}\" promises {} bits, but {} % of the quantized weights have codes of more",
                       least.text, least.bits, percent(share)));
   }

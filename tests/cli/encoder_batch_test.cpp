@@ -48,11 +48,12 @@ TEST_F(EncoderBatch, PlansWritesSkipsAndReplaces) {
   const json written = only_result(batch("bits: 8", {"--json"}));
   EXPECT_EQ(written.at("status"), "converted");
   EXPECT_EQ(written.at("metadata").at("model_name"), "small");
-  const std::string path = written.at("output_path"), archive = path + "/weights.npz";
+  const std::string path = written.at("output_path"), archive = path + "/model.safetensors";
   EXPECT_NEAR(written.at("weights_mb").get<double>(),
               static_cast<double>(std::filesystem::file_size(archive)) / 0x1p20, 1e-9);
   expect_success({"verify", path, "--against", encoder("distilbert-sequence")});
   expect_success({"inspect", path, "--expect", "quantized"});
+  EXPECT_EQ(written.at("recipe"), "int8");
   const auto when = std::filesystem::last_write_time(archive);
   EXPECT_EQ(only_result(batch("bits: 8", {"--json"})).at("status"), "skipped");
   EXPECT_EQ(std::filesystem::last_write_time(archive), when);
@@ -62,6 +63,15 @@ TEST_F(EncoderBatch, PlansWritesSkipsAndReplaces) {
   std::filesystem::resize_file(archive, 100);
   EXPECT_EQ(only_result(batch("bits: 8", {"--json"}), 1).at("status"), "failed");
   EXPECT_EQ(only_result(batch("bits: 8", {"--json", "--no-skip"})).at("status"), "converted");
+}
+
+TEST_F(EncoderBatch, TheOldContainerComesOnRequestWithAWarning) {
+  const std::vector<std::string> ask = {"--to", "npz:int8", "--embeddings", "int8", "--json"};
+  const json written = only_result(batch("bits: 8", ask));
+  EXPECT_TRUE(std::filesystem::exists(written.at("output_path").get<std::string>() + "/weights.npz"));
+  EXPECT_NE(written.at("notes").dump().find("0.966"), std::string::npos) << written;
+  EXPECT_EQ(only_result(batch("bits: 8", {"--json", "--no-skip"})).at("notes").dump().find("0.966"),
+            std::string::npos);
 }
 
 TEST_F(EncoderBatch, TheTargetIsAGate) {
@@ -93,7 +103,7 @@ TEST_F(EncoderBatch, AccuracyIsAGate) {
   const test::Outcome other =
       test::run_assay(batch("bits: 8, max_accuracy_drop: 0.9", {"--evaluate", write("w.jsonl", wrong)}));
   EXPECT_EQ(other.status, 1);
-  EXPECT_NE(other.err.find("no such label"), std::string::npos) << other.err;
+  EXPECT_NE(other.err.find("is none of the model's"), std::string::npos) << other.err;
   expect_fault(batch("bits: 8, max_accuracy_drop: 0.9", {"--evaluate", folder_ / "absent"}), {"absent"});
 }
 

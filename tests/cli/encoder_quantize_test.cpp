@@ -113,6 +113,23 @@ TEST_F(EncoderQuantize, ThePlanIsWhatGetsWritten) {
   expect_fault(real, {"exist"});
 }
 
+TEST_F(EncoderQuantize, InspectCallsAPlannedMixWhatItIs) {
+  const std::string source = encoder("bert-sentence"), out = folder_ / "out";
+  expect_success({"quantize", source, "--to", "int4-g32", "-o", out});
+  const json mix = expect_success({"inspect", out + "/int4-g32", "--json"}).json();
+  EXPECT_EQ(mix.at("verdict"), "quantized");
+  EXPECT_NE(mix.at("reasons").dump().find("a planned mix: 4 bits, and more in"), std::string::npos)
+      << mix["reasons"];
+  EXPECT_EQ(mix.at("reasons").dump().find("promises"), std::string::npos) << mix["reasons"];
+  // What config.json does not list is no plan.
+  json config = json::parse(test::read_file(out + "/int4-g32/config.json"));
+  config["quantization_config"].erase("tensors");
+  test::write_file(out + "/int4-g32/config.json", config.dump());
+  const json lie = expect_success({"inspect", out + "/int4-g32", "--json"}).json();
+  EXPECT_EQ(lie.at("verdict"), "fake");
+  EXPECT_EQ(lie.at("reasons").dump().find("planned"), std::string::npos) << lie["reasons"];
+}
+
 TEST_F(EncoderQuantize, OneFlippedByteIsFound) {
   const std::string source = encoder("distilbert-sequence"), output = folder_ / "out/int8";
   expect_success({"quantize", source, "--to", "int8", "-o", folder_ / "out"});
