@@ -165,10 +165,23 @@ int run_encoder_bench(const Options& options) {
   return 0;
 }
 
+/// An encoder writes no text, so there is nothing else that its bench could mean. Throws Error where both
+/// kinds are named: their figures make no one table.
+bool all_encoders(const Options& options) {
+  size_t encoders = 0;
+  for (const std::string& path : options.paths) {
+    const bool is_encoder = ModelFile::open(expand_path(path)).config().encoder.has_value();
+    encoders += is_encoder ? 1 : 0;
+    if (encoders != 0 && encoders != static_cast<size_t>(&path - options.paths.data()) + 1)
+      throw Error({"a language model beside an encoder", path, "files of one kind", {}, "run bench twice"});
+  }
+  return encoders == options.paths.size();
+}
+
 /// The counts of a decoder and the files of an encoder do not go together.
 void declare_encoder_options(CLI::App& command, Options& options) {
-  CLI::Option* encoder =
-      command.add_flag("--encoder", options.encoder, "time encoders: token ids to pooled vectors");
+  CLI::Option* encoder = command.add_flag(
+      "--encoder", options.encoder, "time encoders: token ids to pooled vectors (the default for encoders)");
   command
       .add_option("--ids", options.encoder_bench.ids,
                   "JSON Lines, each line one batch: a list of lists of token ids (default: random ids in the "
@@ -198,8 +211,11 @@ RunVerb declare_bench(CLI::App& command) {
   add_examples(command,
                "  assay bench out/mlx-4bit out/model-Q4_K_M.gguf\n"
                "  assay bench model.gguf --prefill 512 --decode 128 --repeats 9 --threads 2 --json\n"
-               "  assay bench out/int8 --encoder");
-  return [options] { return options->encoder ? run_encoder_bench(*options) : run_bench(*options); };
+               "  assay bench out/int8 ./all-MiniLM-L6-v2");
+  return [options] {
+    const bool encoders = options->encoder || all_encoders(*options);
+    return encoders ? run_encoder_bench(*options) : run_bench(*options);
+  };
 }
 
 }  // namespace assay

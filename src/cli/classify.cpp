@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -71,7 +72,7 @@ void require_head(const EncoderModel& model, EncoderHeadKind wanted) {
   throw Error({"this model labels texts, not tokens", where, {}, {}, "leave --tokens out"});
 }
 
-Answers classify_by_head(EncoderModel& model, const std::vector<TextRow>& rows,
+Answers classify_by_head(EncoderModel& model, std::span<const TextRow> rows,
                          const EncoderModel::Advance& advance) {
   const EncoderHead& head = model.traits().head;
   Answers answers{.labels = head.labels, .probabilities = {}};
@@ -81,7 +82,7 @@ Answers classify_by_head(EncoderModel& model, const std::vector<TextRow>& rows,
   return answers;
 }
 
-Answers classify_by_hypotheses(const Options& options, EncoderModel& model, const std::vector<TextRow>& rows,
+Answers classify_by_hypotheses(const Options& options, EncoderModel& model, std::span<const TextRow> rows,
                                const EncoderModel::Advance& advance) {
   ZeroShotOptions zero_shot{split_labels(options.labels), options.hypothesis, options.multi_label};
   std::vector<std::string> texts;
@@ -89,9 +90,6 @@ Answers classify_by_hypotheses(const Options& options, EncoderModel& model, cons
   Answers answers{.labels = zero_shot.labels,
                   .probabilities = classify_zero_shot(model, texts, zero_shot, advance)};
   answers.exclusive = !options.multi_label && zero_shot.labels.size() > 1;
-  if (find_entailment(model.traits().head.labels).guessed)
-    fmt::print(stderr, "no label of this model begins with \"entail\": the last one, {}, is taken for it\n",
-               model.traits().head.labels.back());
   return answers;
 }
 
@@ -115,45 +113,37 @@ ordered_json probabilities_json(const std::vector<double>& values) {
   return list;
 }
 
-void write_document(const std::vector<TextRow>& rows, const Answers& answers,
-                    const std::optional<Estimate>& accuracy) {
-  ordered_json results = ordered_json::array();
-  for (size_t i = 0; i < rows.size(); ++i) {
-    ordered_json& result = results.emplace_back(ordered_json{{"text", rows[i].text}});
-    if (rows[i].pair) result["pair"] = *rows[i].pair;
-    if (!rows[i].id.is_null()) result["id"] = rows[i].id;
-    result["label"] = answers.label(i);
-    result["probabilities"] = probabilities_json(answers.probabilities[i]);
-  }
-  ordered_json document = {
-      {"labels", answers.labels}, {"exclusive", answers.exclusive}, {"results", results}};
-  if (accuracy) document["accuracy"] = to_json(*accuracy);
-  print_json(document);
+ordered_json result_json(const TextRow& row, const Answers& answers, size_t i) {
+  ordered_json result = {{"text", row.text}};
+  if (row.pair) result["pair"] = *row.pair;
+  if (!row.id.is_null()) result["id"] = row.id;
+  result["label"] = answers.label(i);
+  result["probabilities"] = probabilities_json(answers.probabilities[i]);
+  return result;
 }
 
-void write_lines(const std::vector<TextRow>& rows, const Answers& answers, ResultSink& sink) {
-  for (size_t i = 0; i < rows.size(); ++i) {
-    ordered_json line;
-    if (rows[i].id.is_null())
-      line["index"] = i;
-    else
-      line["id"] = rows[i].id;
-    line["label"] = answers.label(i);
-    const ordered_json values = probabilities_json(answers.probabilities[i]);
-    for (size_t k = 0; k < values.size(); ++k) line["probabilities"][answers.labels[k]] = values[k];
-    sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-  }
+/// One line; `index` stands for a row without id.
+void write_line(const TextRow& row, size_t index, const Answers& answers, size_t i, ResultSink& sink) {
+  ordered_json line;
+  if (row.id.is_null())
+    line["index"] = index;
+  else
+    line["id"] = row.id;
+  line["label"] = answers.label(i);
+  const ordered_json values = probabilities_json(answers.probabilities[i]);
+  for (size_t k = 0; k < values.size(); ++k) line["probabilities"][answers.labels[k]] = values[k];
+  sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 
-void write_csv(const Answers& answers, ResultSink& sink) {
+void write_csv_header(const Answers& answers, ResultSink& sink) {
   std::string header = "index,label";
   for (const std::string& label : answers.labels) header += "," + csv_cell(label);
   sink.write(header + "\n");
-  for (size_t i = 0; i < answers.probabilities.size(); ++i) {
-    std::string line = fmt::format("{},{}", i, csv_cell(answers.label(i)));
-    for (const double value : answers.probabilities[i]) line += fmt::format(",{}", value);
-    sink.write(line + "\n");
-  }
+}
+
+void write_csv_row(size_t index, const Answers& answers, size_t i, ResultSink& sink) {
+  sink.write(
+      fmt::format("{},{},{}\n", index, csv_cell(answers.label(i)), fmt::join(answers.probabilities[i], ",")));
 }
 
 /// The tokens of one text with their labels; special tokens have none.
@@ -175,23 +165,33 @@ ordered_json label_tokens(const EncoderModel& model, const TextRow& row, std::sp
   return tokens;
 }
 
+/// Calls visit(first row, its batch) for all rows, in order.
+template <typename Visit>
+void for_each_batch(const std::vector<TextRow>& rows, Visit visit) {
+  for (size_t first = 0; first < rows.size(); first += kRowsAtOnce)
+    visit(first, std::span(rows).subspan(first, std::min(kRowsAtOnce, rows.size() - first)));
+}
+
 void run_tokens(const Options& options, EncoderModel& model, const std::vector<TextRow>& rows,
                 ResultSink& sink) {
   require_head(model, EncoderHeadKind::kToken);
   TerminalProgress progress;
   progress.begin("classify", rows.size(), "text");
-  const auto logits = model.token_logits(encoder_texts(rows), [&](size_t done) { progress.advance(done); });
-  progress.end();
   ordered_json results = ordered_json::array();
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const ordered_json tokens = label_tokens(model, rows[i], logits[i]);
-    if (options.json) {
-      results.push_back({{"text", rows[i].text}, {"tokens", tokens}});
-      continue;
+  for_each_batch(rows, [&](size_t first, std::span<const TextRow> batch) {
+    const auto logits =
+        model.token_logits(encoder_texts(batch), [&](size_t done) { progress.advance(done); });
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const ordered_json tokens = label_tokens(model, batch[i], logits[i]);
+      if (options.json) {
+        results.push_back({{"text", batch[i].text}, {"tokens", tokens}});
+        continue;
+      }
+      const ordered_json line = {{"index", first + i}, {"tokens", tokens}};
+      sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
     }
-    const ordered_json line = {{"index", i}, {"tokens", tokens}};
-    sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-  }
+  });
+  progress.end();
   if (options.json) print_json({{"labels", model.traits().head.labels}, {"results", results}});
 }
 
@@ -203,21 +203,31 @@ void run_texts(const Options& options, const std::string& format, EncoderModel& 
   TerminalProgress progress;
   progress.begin("classify", rows.size(), "text");
   const auto advance = [&](size_t done) { progress.advance(done); };
-  const Answers answers = options.is_zero_shot() ? classify_by_hypotheses(options, model, rows, advance)
-                                                 : classify_by_head(model, rows, advance);
+  ordered_json document = {{"labels", {}}, {"exclusive", true}, {"results", ordered_json::array()}};
+  int64_t right = 0;
+  for_each_batch(rows, [&](size_t first, std::span<const TextRow> batch) {
+    const Answers answers = options.is_zero_shot() ? classify_by_hypotheses(options, model, batch, advance)
+                                                   : classify_by_head(model, batch, advance);
+    if (first == 0) document["labels"] = answers.labels, document["exclusive"] = answers.exclusive;
+    if (first == 0 && !options.json && format == "csv") write_csv_header(answers, sink);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      if (!truth.empty()) right += answers.label(i) == truth[first + i] ? 1 : 0;
+      if (options.json)
+        document["results"].push_back(result_json(batch[i], answers, i));
+      else if (format == "csv")
+        write_csv_row(first + i, answers, i, sink);
+      else
+        write_line(batch[i], first + i, answers, i, sink);
+    }
+  });
   progress.end();
-  std::optional<Estimate> accuracy;
-  if (!truth.empty()) {
-    int64_t right = 0;
-    for (size_t i = 0; i < rows.size(); ++i) right += answers.label(i) == truth[i] ? 1 : 0;
-    accuracy = wilson_share(right, static_cast<int64_t>(rows.size()));
-  }
-  if (options.json)
-    write_document(rows, answers, accuracy);
-  else if (format == "csv")
-    write_csv(answers, sink);
-  else
-    write_lines(rows, answers, sink);
+  if (options.is_zero_shot() && find_entailment(model.traits().head.labels).guessed)
+    fmt::print(stderr, "no label of this model begins with \"entail\": the last one, {}, is taken for it\n",
+               model.traits().head.labels.back());
+  const auto accuracy =
+      truth.empty() ? std::optional<Estimate>{} : wilson_share(right, static_cast<int64_t>(rows.size()));
+  if (accuracy) document["accuracy"] = to_json(*accuracy);
+  if (options.json) print_json(document);
   if (accuracy)
     fmt::print(stderr, "accuracy {:.4f} (95 % interval {:.4f} to {:.4f}, {} texts)\n", accuracy->value,
                accuracy->low, accuracy->high, accuracy->n);

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -62,71 +63,87 @@ std::string fingerprint(const EncoderModel& model, const EmbedOptions& options) 
   return sha256_of(std::as_bytes(std::span(text))).substr(0, 16);
 }
 
-/// One document. The numbers are written by hand: as doubles they would be twice as long.
-void write_document(const EncoderModel& model, const EmbedOptions& options,
-                    const std::vector<std::vector<float>>& vectors, ResultSink& sink) {
-  ordered_json head = {{"model", model.file().path().string()},
-                       {"fingerprint", fingerprint(model, options)},
-                       {"pooling", pooling_name(pooling_of(model, options))},
-                       {"normalized", is_normalized(model, options)},
-                       {"dimensions", model.embedding_dim(options)}};
-  std::string text = json_text(head);
-  text.resize(text.rfind('\n', text.size() - 2));  // the closing brace stands on a line of its own
-  sink.write(text + ",\n  \"embeddings\": [");
-  for (size_t i = 0; i < vectors.size(); ++i)
-    sink.write((i == 0 ? "\n    " : ",\n    ") + json_numbers(vectors[i]));
-  sink.write("\n  ]\n}\n");
-}
+/// Writes vectors as they come, so that a million of them need no more memory than a batch.
+class VectorWriter {
+ public:
+  /// `format`: "json" (one document), "jsonl", "csv" or "npy".
+  VectorWriter(std::string format, const std::vector<TextRow>& rows, ResultSink& sink)
+      : format_(std::move(format)), rows_(rows), sink_(sink) {}
 
-void write_lines(const std::vector<TextRow>& rows, const std::vector<std::vector<float>>& vectors,
-                 ResultSink& sink) {
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const std::string name =
-        rows[i].id.is_null() ? fmt::format("\"index\":{}", i) : "\"id\":" + ordered_json(rows[i].id).dump();
-    sink.write(fmt::format("{{{},\"embedding\":{}}}\n", name, json_numbers(vectors[i])));
+  void begin(const EncoderModel& model, const EmbedOptions& options) {
+    const int64_t width = model.embedding_dim(options);
+    if (format_ == "json") return begin_document(model, options);
+    if (format_ == "npy")
+      sink_.write(npy_preamble({"", DType::kF32, {static_cast<int64_t>(rows_.size()), width}}));
+    if (format_ != "csv") return;
+    std::string line;
+    for (int64_t i = 0; i < width; ++i) line += fmt::format("{}e{}", i == 0 ? "" : ",", i);
+    sink_.write(line + "\n");
   }
-}
 
-void write_csv(const std::vector<std::vector<float>>& vectors, size_t width, ResultSink& sink) {
-  std::string line;
-  for (size_t i = 0; i < width; ++i) line += fmt::format("{}e{}", i == 0 ? "" : ",", i);
-  sink.write(line + "\n");
-  for (const std::vector<float>& vector : vectors) {
-    line.clear();
-    for (const float value : vector) line += fmt::format("{}{}", line.empty() ? "" : ",", value);
-    sink.write(line + "\n");
+  /// The vector of the next row.
+  void add(const std::vector<float>& vector) {
+    if (format_ == "json")
+      sink_.write((next_ == 0 ? "\n    " : ",\n    ") + json_numbers(vector));
+    else if (format_ == "npy")
+      sink_.write({reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)});
+    else if (format_ == "csv")
+      sink_.write(fmt::format("{}\n", fmt::join(vector, ",")));
+    else
+      add_line(vector);
+    ++next_;
   }
-}
 
-void write_npy(const std::vector<std::vector<float>>& vectors, int64_t width, ResultSink& sink) {
-  sink.write(npy_preamble({"", DType::kF32, {static_cast<int64_t>(vectors.size()), width}}));
-  for (const std::vector<float>& vector : vectors)
-    sink.write({reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)});
-}
+  void end() {
+    if (format_ == "json") sink_.write("\n  ]\n}\n");
+  }
+
+ private:
+  /// The numbers are written by hand: as doubles they would be twice as long.
+  void begin_document(const EncoderModel& model, const EmbedOptions& options) {
+    const ordered_json head = {{"model", model.file().path().string()},
+                               {"fingerprint", fingerprint(model, options)},
+                               {"pooling", pooling_name(pooling_of(model, options))},
+                               {"normalized", is_normalized(model, options)},
+                               {"dimensions", model.embedding_dim(options)}};
+    std::string text = json_text(head);
+    text.resize(text.rfind('\n', text.size() - 2));  // the closing brace stands on a line of its own
+    sink_.write(text + ",\n  \"embeddings\": [");
+  }
+
+  void add_line(const std::vector<float>& vector) {
+    const ordered_json& id = rows_[next_].id;
+    const std::string name = id.is_null() ? fmt::format("\"index\":{}", next_) : "\"id\":" + id.dump();
+    sink_.write(fmt::format("{{{},\"embedding\":{}}}\n", name, json_numbers(vector)));
+  }
+
+  std::string format_;
+  const std::vector<TextRow>& rows_;
+  ResultSink& sink_;
+  size_t next_ = 0;
+};
 
 int run_embed(const Options& options) {
   if (options.normalize && options.no_normalize)
     throw UsageError("--normalize and --no-normalize contradict each other");
   if (options.json && !options.output.empty()) throw UsageError("give either --json or -o");
-  const std::string format = result_format(options.output, kFormats);
+  const std::string format = options.json ? "json" : result_format(options.output, kFormats);
   const EmbedOptions embedding = options.embedding();
   const std::vector<TextRow> rows = options.input.read();
   EncoderModel model(expand_path(options.path), options.run.engine());
   ResultSink sink(options.output, options.overwrite);  // refuses an existing file before the work
-  std::vector<EncoderText> texts;
-  for (const TextRow& row : rows) texts.push_back({row.text});
+  VectorWriter writer(format, rows, sink);
   TerminalProgress progress;
-  progress.begin("embed", texts.size(), "text");
-  const auto vectors = model.embed(texts, embedding, [&](size_t done) { progress.advance(done); });
+  progress.begin("embed", rows.size(), "text");
+  for (size_t first = 0; first < rows.size(); first += kRowsAtOnce) {
+    const auto texts =
+        encoder_texts(std::span(rows).subspan(first, std::min(kRowsAtOnce, rows.size() - first)));
+    const auto vectors = model.embed(texts, embedding, [&](size_t done) { progress.advance(done); });
+    if (first == 0) writer.begin(model, embedding);  // not before the first batch has shown that it works
+    for (const std::vector<float>& vector : vectors) writer.add(vector);
+  }
   progress.end();
-  if (options.json)
-    write_document(model, embedding, vectors, sink);
-  else if (format == "npy")
-    write_npy(vectors, model.embedding_dim(embedding), sink);
-  else if (format == "csv")
-    write_csv(vectors, static_cast<size_t>(model.embedding_dim(embedding)), sink);
-  else
-    write_lines(rows, vectors, sink);
+  writer.end();
   sink.commit();
   return 0;
 }

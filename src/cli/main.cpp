@@ -71,8 +71,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    throw assay::UsageError({error.what(), {}, {}, {}, "--help tells more"});
   }
   for (const auto& [command, run_verb] : verbs) {
     if (command->parsed()) return run_verb();

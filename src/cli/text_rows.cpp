@@ -67,7 +67,8 @@ std::vector<TextRow> read_jsonl(std::string_view bytes, const TextInput& input, 
     TextRow& row = rows.emplace_back();
     row.line = number;
     row.text = member(object, input.field, place);
-    if (!input.pair_field.empty()) row.pair = member(object, input.pair_field, place);
+    if (!input.pair_field.empty() && (!input.may_lack_pair || object.contains(input.pair_field)))
+      row.pair = member(object, input.pair_field, place);
     if (!input.label_field.empty()) row.label = member(object, input.label_field, place);
     if (const auto id = object.find("id"); id != object.end()) row.id = *id;
   });
@@ -129,7 +130,7 @@ TextFormat format_of(const std::string& name, const std::string& file) {
 
 }  // namespace
 
-std::vector<EncoderText> encoder_texts(const std::vector<TextRow>& rows) {
+std::vector<EncoderText> encoder_texts(std::span<const TextRow> rows) {
   std::vector<EncoderText> texts;
   for (const TextRow& row : rows) texts.push_back({row.text, row.pair});
   return texts;

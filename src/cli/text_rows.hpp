@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,8 +21,11 @@ struct TextRow {
   size_t line = 0;                     ///< where it stands in its file, from 1; 0 for --text
 };
 
+/// Rows whose results embed and classify hold at once: enough to sort them by length, few in memory.
+constexpr size_t kRowsAtOnce = 4096;
+
 /// The texts alone, as encoders take them.
-std::vector<EncoderText> encoder_texts(const std::vector<TextRow>& rows);
+std::vector<EncoderText> encoder_texts(std::span<const TextRow> rows);
 
 /// How the lines of a file become texts.
 enum class TextFormat : uint8_t { kLines, kJsonl, kCsv, kTsv };
@@ -32,6 +36,7 @@ struct TextInput {
   std::optional<std::string> pair;
   std::string file, format;
   std::string field = "text", pair_field, column, pair_column, label_field;
+  bool may_lack_pair = false;  ///< rows without `pair_field` are single texts
 
   /// --text, --file, --input-format, --field, --column; with `classifies` also --pair, --pair-field,
   /// --pair-column and --label-field.

@@ -124,6 +124,46 @@ TEST_F(EncoderVerbs, EveryFormInAndOutGivesTheSameNumbers) {
   expect_success({"embed", path, "--file", lines, "-o", folder_ / "v.csv", "--overwrite"});
 }
 
+TEST_F(EncoderVerbs, ResultsOfManyBatchesStandInOrder) {
+  const std::vector<std::string> words = {"It", "moves.", "The owner", "is gone.", "A value", "is dropped."};
+  std::string rows;
+  const size_t count = 4100;  // more than are worked on at once
+  const auto text = [&](size_t i) { return words[i % 6] + " " + words[i / 6 % 6] + " " + words[i / 36 % 6]; };
+  for (size_t i = 0; i < count; ++i) rows += text(i) + "\n";
+  const std::string file = write("many.txt", rows);
+  std::istringstream vectors(expect_success({"embed", encoder("bert-sentence"), "--file", file}).out);
+  expect_success({"classify", encoder("bert-sequence"), "--file", file, "-o", folder_ / "labels.csv"});
+  std::istringstream table(read("labels.csv"));
+  std::vector<json> embeddings;
+  std::vector<std::string> lines;
+  std::string line;
+  while (std::getline(vectors, line)) {
+    EXPECT_EQ(json::parse(line).at("index"), embeddings.size());
+    embeddings.push_back(json::parse(line).at("embedding"));
+  }
+  while (std::getline(table, line)) lines.push_back(line);
+  ASSERT_EQ(embeddings.size(), count);
+  ASSERT_EQ(lines.size(), count + 1);
+  for (const size_t i : {size_t{4095}, size_t{4096}, count - 1}) {
+    EXPECT_EQ(embeddings[i], embeddings[i % 216]) << "the same text";
+    EXPECT_NE(embeddings[i], embeddings[(i + 1) % 216]) << "another text";
+    const std::string same = lines[1 + i % 216];
+    EXPECT_EQ(lines[1 + i], std::to_string(i) + same.substr(same.find(',')));
+  }
+  const json document =
+      expect_success({"classify", encoder("bert-sequence"), "--file", file, "--json"}).json();
+  ASSERT_EQ(document.at("results").size(), count);
+  EXPECT_EQ(document["results"][4096]["text"], text(4096));
+}
+
+TEST_F(EncoderVerbs, BenchKnowsAnEncoder) {
+  const json document =
+      expect_success({"bench", encoder("bert-sentence"), "--repeats", "1", "--json"}).json();
+  EXPECT_EQ(document.at("runs").at(0).at("unit"), "s");
+  expect_fault({"bench", encoder("bert-sentence"), test::source_file("tests/models/llama-tied").string()},
+               {"a language model beside an encoder"});
+}
+
 TEST_F(EncoderVerbs, PoolingPromptAndFingerprint) {
   const std::string path = encoder("bert-model");
   const auto run = [&](std::vector<std::string> more) {

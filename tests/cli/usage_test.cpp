@@ -68,10 +68,7 @@ TEST_F(UsageTest, WrongUsageExitsWithTwoAndWritesNothing) {
       {"compare", source_, "--to", "mlx:4bit"},
   };
   for (const std::vector<std::string>& arguments : cases) {
-    const Outcome outcome = run_assay(arguments);
-    EXPECT_EQ(outcome.status, 2) << testing::PrintToString(arguments) << outcome.err;
-    EXPECT_EQ(outcome.out, "") << testing::PrintToString(arguments);
-    EXPECT_NE(outcome.err, "") << testing::PrintToString(arguments);
+    expect_one_line(arguments, 2, {});
   }
   EXPECT_FALSE(std::filesystem::exists(out_));
 }
