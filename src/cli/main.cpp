@@ -28,6 +28,7 @@ constexpr assay::Verb kVerbs[] = {
     {"eval", "measure quality: perplexity, divergence from a reference", assay::declare_eval},
     {"compare", "build, prove, measure and run several formats of one model side by side",
      assay::declare_compare},
+    {"report", "draw the pages of a comparison again from what it stored", assay::declare_report},
 };
 
 /// The letters two words share from their start, and from their end: enough to guess what was meant.

@@ -186,14 +186,15 @@ std::string draw_forest(const Report& report, const ForestChart& chart, double w
   const bool higher = chart.pairs.front()->higher_is_better;
   drawing.label(x(0) - 10, 14, higher ? "← first is better" : "← second is better", "name", Anchor::kEnd);
   drawing.label(x(0) + 10, 14, higher ? "second is better →" : "first is better →", "name");
-  drawing.ticks_x(x, bottom, rows.narrow ? 3 : 6);
+  drawing.ticks_x(x, bottom, rows.narrow ? 3 : 6, chart.unit == "share");
   drawing.line(x.from, bottom, x.to, bottom, "axis");
   drawing.line(x(0), 22, x(0), bottom, "zero");
   for (size_t row = 0; row < chart.pairs.size(); ++row)
     draw_pair(drawing, report, rows, x, row, *chart.pairs[row]);
-  drawing.label(x.to, bottom + 36,
-                "second − first" + (chart.unit.empty() || chart.unit == "share" ? "" : ", " + chart.unit),
-                "name", Anchor::kEnd);
+  drawing.label(
+      x.to, bottom + 36,
+      "second − first" + (chart.unit.empty() ? "" : ", " + (chart.unit == "share" ? "points" : chart.unit)),
+      "name", Anchor::kEnd);
   return drawing.take();
 }
 

@@ -98,7 +98,7 @@ Plot make_plot(const Report& report, const QualityChart& chart, double width) {
 }
 
 void draw_axes(Drawing& drawing, const Plot& plot) {
-  drawing.grid_y(plot.y, plot.left, plot.right, 6);
+  drawing.grid_y(plot.y, plot.left, plot.right, 8, plot.chart.unit == "share");
   if (plot.has_zero) {
     drawing.line(plot.left, plot.bottom - 12, plot.right, plot.bottom - 12, "grid dashed");
     drawing.label(plot.left - 6, plot.bottom - 8, "0", "tick", Anchor::kEnd);
@@ -142,31 +142,52 @@ void draw_point(Drawing& drawing, const Plot& plot, const QualityChart::Point& p
                (point.main ? "mark " : "mark hollow ") + css, point_title(plot, m));
 }
 
-/// Names the points: beside, above or below, wherever nothing else stands.
-void draw_labels(Drawing& drawing, const Plot& plot) {
+/// What a name should not be written across: marks, intervals and the front.
+std::vector<Box> obstacles(const Plot& plot) {
   std::vector<Box> taken;
   for (const QualityChart::Point& point : plot.chart.points) {
-    const double x = plot.px(plot.of(point)), y = plot.py(plot.of(point).value);
+    const Measurement& m = plot.of(point);
+    const double x = plot.px(m), y = plot.py(m.value);
     taken.push_back({x - 7, y - 7, x + 7, y + 7});
+    if (point.main && m.low && m.high) taken.push_back({x - 4, plot.py(*m.high), x + 4, plot.py(*m.low)});
   }
+  const std::vector<size_t> front = pareto_front(plot.report, plot.chart);
+  for (size_t i = 1; i < front.size(); ++i) {
+    const Measurement& a = plot.of(plot.chart.points[front[i - 1]]);
+    const Measurement& b = plot.of(plot.chart.points[front[i]]);
+    const double ya = plot.py(a.value), yb = plot.py(b.value);
+    taken.push_back({plot.px(a), ya - 1, plot.px(b), ya + 1});
+    taken.push_back({plot.px(b) - 1, std::min(ya, yb), plot.px(b) + 1, std::max(ya, yb)});
+  }
+  return taken;
+}
+
+/// Names the points: beside, above or below, wherever nothing else stands.
+void draw_labels(Drawing& drawing, const Plot& plot) {
+  std::vector<Box> taken = obstacles(plot);
   for (const QualityChart::Point& point : plot.chart.points) {
     if (!point.main) continue;
     const double x = plot.px(plot.of(point)), y = plot.py(plot.of(point).value);
     const std::string name = fit_text(plot.of(point).subject, plot.width < 500 ? 110 : 190);
     const double w = text_width(name);
-    const Box places[] = {{x + 10, y - 8, x + 10 + w, y + 8},     {x - 10 - w, y - 8, x - 10, y + 8},
-                          {x + 8, y - 24, x + 8 + w, y - 8},      {x - 8 - w, y - 24, x - 8, y - 8},
-                          {x + 8, y + 8, x + 8 + w, y + 24},      {x - 8 - w, y + 8, x - 8, y + 24},
-                          {x - w / 2, y - 28, x + w / 2, y - 12}, {x - w / 2, y + 12, x + w / 2, y + 28}};
-    const Box* place = std::find_if(std::begin(places), std::end(places), [&](const Box& box) {
+    std::vector<Box> places;
+    for (const double up : {8.0, 24.0, -8.0, 40.0, -24.0}) {
+      places.push_back({x + 10, y - up, x + 10 + w, y - up + 16});
+      places.push_back({x - 10 - w, y - up, x - 10, y - up + 16});
+    }
+    const auto fits = [&](const Box& box) {
       const bool inside = box.left >= plot.left && box.right <= plot.width && box.top >= plot.top - 12 &&
                           box.bottom <= plot.bottom;
       return inside &&
              std::none_of(taken.begin(), taken.end(), [&](const Box& t) { return t.overlaps(box); });
-    });
-    if (place == std::end(places)) place = x + 10 + w <= plot.width ? &places[0] : &places[1];
+    };
+    auto place = std::find_if(places.begin(), places.end(), fits);
+    if (place == places.end()) place = places.begin() + (x + 10 + w <= plot.width ? 0 : 1);
     taken.push_back(*place);
-    drawing.label(place->left, place->bottom - 4, name, "direct");
+    // Anchored at the side of the mark: how wide the name really is the browser knows alone.
+    const bool before = place->left < x;
+    drawing.label(before ? place->right : place->left, place->bottom - 4, name, "direct",
+                  before ? Anchor::kEnd : Anchor::kStart);
   }
 }
 
@@ -276,7 +297,9 @@ std::string draw_quality(const Report& report, const QualityChart& chart, double
   Drawing drawing(id, width, plot.height, chart.title + " against file size", describe(plot), css_class);
   draw_axes(drawing, plot);
   draw_front(drawing, plot);
-  for (const QualityChart::Point& point : chart.points) draw_point(drawing, plot, point);
+  for (const bool main : {false, true})  // what a file is judged by lies on top
+    for (const QualityChart::Point& point : chart.points)
+      if (point.main == main) draw_point(drawing, plot, point);
   draw_labels(drawing, plot);
   return drawing.take();
 }

@@ -81,7 +81,7 @@ Plot make_plot(const SeriesChart& chart, double width) {
 }
 
 void draw_axes(Drawing& drawing, const Plot& plot, const SeriesChart& chart) {
-  drawing.grid_y(plot.y, plot.left, plot.right, 5);
+  drawing.grid_y(plot.y, plot.left, plot.right, 7, chart.unit == "share");
   drawing.line(plot.left, plot.bottom, plot.right, plot.bottom, "axis");
   if (plot.categories.empty()) {
     drawing.ticks_x(plot.x, plot.bottom, plot.narrow ? 3 : 6);

@@ -26,6 +26,18 @@ void mend_bounds(double& low, double& high) {
   if (high <= low) high = low + std::max(1.0, std::abs(low));
 }
 
+/// "10⁻⁴", "2×10⁻⁴"
+std::string power_text(double value) {
+  constexpr const char* kDigits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  const int exponent = static_cast<int>(std::floor(std::log10(std::abs(value)) + 1e-9));
+  const int factor = static_cast<int>(std::lround(value / std::pow(10.0, exponent)));
+  std::string text = factor == 1 ? "10" : fmt::format("{}×10", factor);
+  if (text.starts_with('-')) text.replace(0, 1, "−");
+  if (exponent < 0) text += "⁻";
+  for (const char digit : std::to_string(std::abs(exponent))) text += kDigits[digit - '0'];
+  return text;
+}
+
 const char* anchor_name(Anchor anchor) {
   switch (anchor) {
     case Anchor::kStart:
@@ -99,7 +111,8 @@ Scale scale_decades(double low, double high, double from, double to) {
 }
 
 std::string tick_text(double value) {
-  if (value != 0.0 && (std::abs(value) < 1e-5 || std::abs(value) >= 1e7)) return fmt::format("{:.0e}", value);
+  if (value != 0.0 && std::isfinite(value) && (std::abs(value) < 0.9e-3 || std::abs(value) >= 1e7))
+    return power_text(value);
   std::string text = fmt::format("{:.6f}", value);
   text.erase(text.find_last_not_of('0') + 1);
   if (text.ends_with('.')) text.pop_back();
@@ -162,17 +175,18 @@ void Drawing::mark(Mark mark, double x, double y, double radius, const std::stri
   if (!title.empty()) out_.leaf("title", title);
 }
 
-void Drawing::grid_y(const Scale& y, double x1, double x2, int wanted) {
+void Drawing::grid_y(const Scale& y, double x1, double x2, int wanted, bool percent) {
   for (const double tick : y.ticks(wanted)) {
     line(x1, y(tick), x2, y(tick), "grid");
-    label(x1 - 6, y(tick) + 4, tick_text(tick), "tick", Anchor::kEnd);
+    label(x1 - 6, y(tick) + 4, percent ? tick_text(100 * tick) + " %" : tick_text(tick), "tick",
+          Anchor::kEnd);
   }
 }
 
-void Drawing::ticks_x(const Scale& x, double baseline, int wanted) {
+void Drawing::ticks_x(const Scale& x, double baseline, int wanted, bool percent) {
   for (const double tick : x.ticks(wanted)) {
     line(x(tick), baseline, x(tick), baseline + 4, "axis");
-    label(x(tick), baseline + 17, tick_text(tick), "tick", Anchor::kMiddle);
+    label(x(tick), baseline + 17, tick_text(percent ? 100 * tick : tick), "tick", Anchor::kMiddle);
   }
 }
 
@@ -229,7 +243,7 @@ std::string mark_path(Mark mark, double x, double y, double r) {
 }
 
 double text_width(std::string_view text, double size) noexcept {
-  constexpr double kAverage = 0.56;  // of the font's size, of a letter in common sans serif fonts
+  constexpr double kAverage = 0.6;  // of the font's size, of a letter in common sans serif fonts
   return kAverage * size * static_cast<double>(display_width(std::string(text)));
 }
 
@@ -237,7 +251,8 @@ std::string fit_text(std::string_view text, double width, double size) {
   std::string fitted = text::replace_invalid_utf8(text);
   if (text_width(fitted, size) <= width) return fitted;
   const auto most = static_cast<size_t>(std::max(0.0, 4 * width));  // bytes of what could fit at all
-  if (fitted.size() > most) fitted.resize(text::complete_utf8_prefix(std::string_view(fitted).substr(0, most)));
+  if (fitted.size() > most)
+    fitted.resize(text::complete_utf8_prefix(std::string_view(fitted).substr(0, most)));
   while (!fitted.empty() && text_width(fitted + "…", size) > width) {
     fitted.pop_back();
     fitted.resize(text::complete_utf8_prefix(fitted));

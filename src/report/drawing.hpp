@@ -26,7 +26,7 @@ Scale scale_from_zero(double most, double from, double to);
 Scale scale_around(double low, double high, double from, double to);
 /// A logarithmic scale from the decade below `low` to the one above `high`; both must be positive.
 Scale scale_decades(double low, double high, double from, double to);
-/// "0.001", "20", "1e-7"
+/// "0.001", "20", "10⁻⁷"
 std::string tick_text(double value);
 
 enum class Anchor { kStart, kMiddle, kEnd };
@@ -49,10 +49,11 @@ class Drawing {
   /// A mark of radius `radius` around the point; `title` is its tooltip.
   void mark(Mark mark, double x, double y, double radius, const std::string& css_class,
             const std::string& title = "");
-  /// Light lines across [x1, x2] with their numbers to the left, for every tick of `y`.
-  void grid_y(const Scale& y, double x1, double x2, int wanted);
+  /// Light lines across [x1, x2] with their numbers to the left, for every tick of `y`; of a share in
+  /// percent.
+  void grid_y(const Scale& y, double x1, double x2, int wanted, bool percent = false);
   /// Numbers under the baseline, for every tick of `x`.
-  void ticks_x(const Scale& x, double baseline, int wanted);
+  void ticks_x(const Scale& x, double baseline, int wanted, bool percent = false);
 
   /// The finished element. Nothing may be drawn after.
   std::string take();

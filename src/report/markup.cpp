@@ -54,7 +54,11 @@ void Markup::open(std::string_view name, Attributes attributes) {
 void Markup::close(std::string_view name) {
   out_ += "</";
   out_ += name;
-  out_ += ">\n";
+  out_ += '>';
+  // A line break behind an inline element would be a space on the page.
+  for (const std::string_view block :
+       {"tr", "p", "li", "div", "table", "section", "figure", "details", "ul", "dd"})
+    if (name == block) out_ += '\n';
 }
 
 Markup::Element Markup::in(std::string_view name, Attributes attributes) {

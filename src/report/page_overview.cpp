@@ -26,7 +26,7 @@ void add_sentence(Markup& out, const Report& report, const Sentence& sentence) {
         add_subject(out, report, part.text);
         break;
       case SentencePart::Kind::kNumber:
-        add_number(out, report, part.measurement);
+        add_number(out, report, part.measurement, NumberStyle::kBrief);
         break;
     }
   }
@@ -34,14 +34,15 @@ void add_sentence(Markup& out, const Report& report, const Sentence& sentence) {
 
 /// The columns of the first table: what each task says first, and what a file costs to run.
 struct Headline {
-  std::string task, metric;
+  std::string task, metric, unit;
 };
 std::vector<Headline> headlines(const Report& report) {
   std::vector<Headline> found;
   const auto add = [&](const std::string& task, const std::string& metric) {
-    const bool any = std::any_of(report.measurements.begin(), report.measurements.end(),
-                                 [&](const Measurement& m) { return m.task == task && m.metric == metric; });
-    if (any) found.push_back({task, metric});
+    const auto first =
+        std::find_if(report.measurements.begin(), report.measurements.end(),
+                     [&](const Measurement& m) { return m.task == task && m.metric == metric; });
+    if (first != report.measurements.end()) found.push_back({task, metric, first->unit});
   };
   for (const std::string& task : tasks_of(report)) {
     if (task == "speed" || task == "memory" || task == "size") continue;
@@ -98,7 +99,7 @@ void add_overview(Markup& out, const Report& report) {
   heads.front().title = "file";
   for (const Headline& column : columns) {
     const MetricFact fact = metric_fact(column.task, column.metric);
-    heads.push_back({.title = fact.title, .hint = fact.meaning});
+    heads.push_back({.title = fact.title, .hint = fact.meaning, .unit = column.unit});
   }
   add_table(
       out,

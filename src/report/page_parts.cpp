@@ -47,20 +47,22 @@ void add_subject(Markup& out, const Report& report, const std::string& label) {
   out.leaf("bdi", label);
 }
 
-void add_number(Markup& out, const Report& report, size_t measurement) {
+void add_number(Markup& out, const Report& report, size_t measurement, NumberStyle style) {
   const Measurement& m = report.measurements[measurement];
   const NumberText number = format_number(m);
   const std::string basis = m.subject + ", " + metric_fact(m.task, m.metric).title + "\n" + describe_basis(m);
   const auto link = out.in("a", {{"class", "num"}, {"href", "#" + number_id(measurement)}, {"title", basis}});
-  out.leaf("span", number.value + (number.unit.empty() ? "" : " " + number.unit), {{"class", "value"}});
-  if (!number.interval.empty()) out.text(" ").leaf("span", number.interval, {{"class", "ci"}});
+  const bool with_unit = style != NumberStyle::kInColumn && !number.unit.empty();
+  out.leaf("span", number.value + (with_unit ? " " + number.unit : ""), {{"class", "value"}});
+  if (style == NumberStyle::kBrief || number.interval.empty()) return;
+  out.text(" ").leaf("span", number.interval, {{"class", "ci"}});
 }
 
 void add_number_cell(Markup& out, const Report& report, std::optional<size_t> measurement) {
   if (!measurement) return add_cell(out, "–", "", "n none");
   const auto cell =
       out.in("td", {{"class", "n"}, {"data-sort", sort_key(report.measurements[*measurement].value)}});
-  add_number(out, report, *measurement);
+  add_number(out, report, *measurement, NumberStyle::kInColumn);
 }
 
 void add_cell(Markup& out, std::string_view text, std::string_view sort_value, std::string_view css) {
@@ -95,9 +97,13 @@ void add_table(Markup& out, const std::string& caption, const std::vector<TableH
   {
     const auto head = out.in("thead");
     const auto row = out.in("tr");
-    for (const TableHead& cell : heads)
-      out.leaf("th", cell.title,
-               {{"scope", "col"}, {"class", cell.numeric ? "n" : ""}, {"title", cell.hint}});
+    for (const TableHead& cell : heads) {
+      const auto head_cell =
+          out.in("th", {{"scope", "col"}, {"class", cell.numeric ? "n" : ""}, {"title", cell.hint}});
+      out.text(cell.title);
+      if (!cell.unit.empty() && cell.unit != "share" && cell.unit != "bytes")
+        out.text(" ").leaf("span", cell.unit, {{"class", "unit"}});
+    }
   }
   const auto rows = out.in("tbody");
   body();

@@ -20,8 +20,10 @@ Mark subject_mark(const Report& report, std::string_view label);
 /// The subject's mark and label.
 void add_subject(Markup& out, const Report& report, const std::string& label);
 /// The number of a measurement, linked to its row among all numbers, with what it rests on as tooltip.
-void add_number(Markup& out, const Report& report, size_t measurement);
-/// A table cell with that number, which sorts by its value; "–" for none.
+enum class NumberStyle { kFull, kBrief, kInColumn };  ///< brief: no interval; in a column: no unit
+void add_number(Markup& out, const Report& report, size_t measurement,
+                NumberStyle style = NumberStyle::kFull);
+/// A table cell with that number, which sorts by its value; "–" for none. Its unit stands in the head.
 void add_number_cell(Markup& out, const Report& report, std::optional<size_t> measurement);
 /// A cell of plain text; `sort_value` orders it where the text itself does not.
 void add_cell(Markup& out, std::string_view text, std::string_view sort_value = "",
@@ -36,6 +38,7 @@ struct TableHead {
   std::string title;
   std::string hint{};  ///< tooltip: the metric in plain words
   bool numeric = true;
+  std::string unit{};  ///< of all the column's numbers, which then go without
 };
 void add_table(Markup& out, const std::string& caption, const std::vector<TableHead>& heads,
                const std::function<void()>& body, bool sortable = true);

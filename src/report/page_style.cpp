@@ -82,6 +82,7 @@ nav a:hover { text-decoration: underline; }
 
 .subject { white-space: nowrap; font-weight: 550; }
 .subject bdi { white-space: normal; overflow-wrap: anywhere; }
+td .subject bdi { white-space: nowrap; }
 .chip { width: .72em; height: .72em; margin-right: .38em; vertical-align: -.02em; }
 a.num { color: inherit; text-decoration: none; font-variant-numeric: tabular-nums; }
 a.num:hover .value, a.num:focus-visible .value { text-decoration: underline; text-decoration-color: var(--accent); }
@@ -104,15 +105,17 @@ th.n, td.n { text-align: right; }
 td.n .value, td.n { white-space: nowrap; }
 td.n .ci { display: block; font-size: .8125em; }
 td.none { color: var(--muted); }
+th .unit { display: block; font-weight: 400; color: var(--muted); }
 th button {
   font: inherit; color: inherit; background: none; border: 0; padding: 0; margin: 0; cursor: pointer; text-align: inherit;
 }
-th button::after { content: "\2195"; color: var(--muted); opacity: .45; padding-left: .3em; }
+th button { position: relative; padding-right: 1em; }
+th button::after { content: "\2195"; color: var(--muted); opacity: .45; position: absolute; right: 0; bottom: 0; }
 th[aria-sort=ascending] button::after { content: "\2191"; opacity: 1; }
 th[aria-sort=descending] button::after { content: "\2193"; opacity: 1; }
 tr:target td { background: light-dark(#eceefb, #262b4a); }
 .matrices { display: flex; flex-wrap: wrap; gap: 1.4rem 2.6rem; }
-.matrices .scroll { max-width: 100%; margin: 0; }
+.matrices > *, .matrices .scroll { min-width: 0; max-width: 100%; margin: 0; }
 .matrix td { padding-left: .7rem; border: 1px solid var(--bg); }
 .matrix td.n { background: color-mix(in srgb, var(--c) calc(var(--share) * 45%), var(--panel)); }
 .matrix td.same { font-weight: 650; }
@@ -129,7 +132,7 @@ svg text {
 }
 svg .tick { font-size: 11px; fill: var(--muted); }
 svg .name { fill: var(--muted); }
-svg .direct { font-weight: 550; }
+svg .direct { font-weight: 550; paint-order: stroke; stroke: var(--bg); stroke-width: 3px; stroke-linejoin: round; }
 svg .faint { fill: var(--muted); font-weight: 400; }
 .grid { stroke: var(--grid); } .dashed { stroke-dasharray: 3 3; stroke: var(--line); }
 .axis { stroke: var(--line); } .zero { stroke: var(--muted); stroke-dasharray: 2 3; }

@@ -19,7 +19,7 @@ void add_metric_table(Markup& out, const Report& report, const MetricTable& tabl
     heads.push_back({.title = condition, .numeric = false});
   for (const MetricTable::Column& column : table.columns) {
     const MetricFact fact = metric_fact(table.task, column.metric);
-    heads.push_back({.title = fact.title, .hint = fact.meaning});
+    heads.push_back({.title = fact.title, .hint = fact.meaning, .unit = column.unit});
   }
   add_table(out, table.title.empty() ? task_title(table.task) : table.title, heads, [&] {
     for (const MetricTable::Row& row : table.rows) {

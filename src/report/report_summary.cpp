@@ -104,13 +104,13 @@ Sentence tell_metric(const Report& report, const std::string& task, const std::s
   for (const std::string& label : candidates(report)) {
     const auto index = find_headline(report, label, task, metric);
     if (!index || !std::isfinite(report.measurements[*index].value)) continue;
-    teller.words(told++ == 0 ? fact.title + ": " : "; ").subject(label).words(" ").number(*index);
+    const std::string lead = fact.title + (fact.meaning.empty() ? "" : " (" + fact.meaning + ")") + ": ";
+    teller.words(told++ == 0 ? lead : "; ").subject(label).words(" ").number(*index);
   }
   if (told == 0) return {};
   const auto own = find_headline(report, report.reference, task, metric);
   if (own && task != "divergence") teller.words("; the reference ").number(*own);
-  teller.words(fact.meaning.empty() ? "." : " (" + fact.meaning + ").");
-  return teller.done();
+  return teller.words(".").done();
 }
 
 SummaryLine tell_cost(const Report& report) {
