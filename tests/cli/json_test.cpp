@@ -175,28 +175,75 @@ TEST_F(JsonTest, EvalPerplexityAndDivergence) {
   const json divergence = run({"eval", "divergence", out_ + "/mlx-4bit", source_, "--reference", source_,
                                "--text", folder_ / "text", "--ctx", "32", "--chunks", "3"});
   EXPECT_EQ(divergence["reference"], source_);
-  ASSERT_EQ(divergence["results"].size(), 2u);
-  const json &other = divergence["results"][0]["metric"], &same = divergence["results"][1]["metric"];
+  ASSERT_EQ(divergence["results"].size(), 4u);  // each in exact and in fast arithmetic
+  EXPECT_EQ(divergence["results"][0]["compute"], "exact");
+  EXPECT_EQ(divergence["results"][1]["settings"]["compute"], "fast");
+  EXPECT_EQ(divergence["results"][3]["path"], source_);
+  EXPECT_EQ(divergence["results"][0]["settings"]["corpus_sha256"].get<std::string>().size(), 64u);
+  const json &other = divergence["results"][0]["metric"], &same = divergence["results"][2]["metric"];
   expect_members(other["kl_mean"], {"value", "low", "high", "n"});
   EXPECT_GT(other["kl_mean"]["value"], 0.0);
   EXPECT_EQ(same["kl_mean"]["value"], 0.0) << "a model does not diverge from itself";
   EXPECT_EQ(same["top1_agreement"]["value"], 1.0);
 }
 
+/// The one measurement of this subject, task and metric; `compute` where there are two.
+json find_measurement(const json& report, const std::string& subject, const std::string& task,
+                      const std::string& metric, const std::string& compute = "") {
+  json found;
+  for (const json& m : report["measurements"]) {
+    if (m["subject"] != subject || m["task"] != task || m["metric"] != metric) continue;
+    if (!compute.empty() && m["settings"].value("compute", "") != compute) continue;
+    EXPECT_TRUE(found.is_null()) << "twice: " << m.dump();
+    found = m;
+  }
+  EXPECT_FALSE(found.is_null()) << subject << " " << task << " " << metric;
+  return found;
+}
+
 TEST_F(JsonTest, Compare) {
   std::string text;
   for (int i = 0; i < 60; ++i) text += "it was number " + std::to_string(i) + ". ";
   test::write_file(folder_ / "text", text);
-  const json document = run({"compare", source_, "--to", "mlx:4bit", "-o", out_, "--text", folder_ / "text",
-                             "--chunks", "2", "--prompt", "the", "--max-tokens", "3"});
-  expect_members(document, {"source", "rows"});
-  EXPECT_EQ(document["context"], 64);  // all that the tiny model was made for
-  EXPECT_EQ(document, json::parse(test::read_file(folder_ / "out/report.json")));
-  ASSERT_EQ(document["rows"].size(), 2u);
-  EXPECT_EQ(document["rows"][0]["verdict"], "unquantized");
-  EXPECT_EQ(document["rows"][1]["verdict"], "quantized");
-  EXPECT_EQ(document["rows"][1]["proven"], true);
-  EXPECT_EQ(document["rows"][1]["answers"].size(), 1u);
+  const json report =
+      run({"compare", source_, "--to", "mlx:4bit", "-o", out_, "--text", folder_ / "text", "--chunks", "2",
+           "--prompt", "the", "--max-tokens", "3", "--rounds", "2", "--max-bytes", "1"});
+  EXPECT_EQ(report, json::parse(test::read_file(folder_ / "out/report.json")));
+  for (const char* name : {"out/report.md", "out/report.html"})
+    EXPECT_TRUE(std::filesystem::exists(folder_ / name)) << name;
+  EXPECT_EQ(report["reference"], "source");
+  ASSERT_EQ(report["subjects"].size(), 2u);
+  EXPECT_EQ(report["subjects"][0]["verdict"], "unquantized");
+  EXPECT_EQ(report["subjects"][1]["verdict"], "quantized");
+  EXPECT_EQ(report["subjects"][1]["proven"], true);
+  EXPECT_EQ(report["subjects"][1]["sha256"].get<std::string>().size(), 64u);
+  const json same = find_measurement(report, "source", "divergence", "kl_mean", "exact"),
+             other = find_measurement(report, "mlx:4bit", "divergence", "kl_mean", "exact");
+  EXPECT_EQ(same["value"], 0.0) << "a model does not diverge from itself";
+  EXPECT_GT(other["value"], 0.0);
+  EXPECT_EQ(other["settings"]["context"], 64);  // all that the tiny model was made for
+  EXPECT_EQ(other["file_sha256"], report["subjects"][1]["sha256"]);
+  EXPECT_GT(find_measurement(report, "source", "divergence", "kl_mean", "fast")["value"], 0.0)
+      << "rounding activations costs something";
+  const json decode = find_measurement(report, "mlx:4bit", "speed", "decode");
+  EXPECT_EQ(decode["n"], 2);
+  EXPECT_TRUE(decode["low"].is_null()) << "two rounds are no interval";
+  EXPECT_EQ(report["answers"].size(), 2u);
+  bool says_nothing_fits = false;
+  for (const json& advice : report["advice"])
+    says_nothing_fits |= advice["text"] == "No measured file keeps all of your limits.";
+  EXPECT_TRUE(says_nothing_fits);
+}
+
+/// What was answered before a run was stopped is not asked again, and a finished comparison repeats itself.
+TEST_F(JsonTest, CompareAgainGivesTheSameNumbers) {
+  const std::vector<std::string> arguments = {"compare",      source_, "--to",     "mlx:4bit",
+                                              "-o",           out_,    "--prompt", "the",
+                                              "--max-tokens", "3",     "--rounds", "0"};
+  json first = run(arguments), second = run(arguments);
+  first.erase("created"), second.erase("created");
+  EXPECT_EQ(first["answers"], second["answers"]);
+  EXPECT_EQ(first["subjects"], second["subjects"]);
 }
 
 }  // namespace
