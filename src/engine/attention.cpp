@@ -39,21 +39,19 @@ void prepare_token(const AttentionStep& step, int64_t token, const ModelConfig& 
   }
 }
 
-/// softmax(q·K / √dim) V over the positions [first, last] of one kv head.
+/// softmax(q·K / √dim) V over the positions [first, last] of one kv head, for the queries that share it.
 template <typename Element>
-void attend_head(const float* query, const Element* keys, const Element* values, int64_t first, int64_t last,
-                 int64_t dim, float (*dot)(const float*, const Element*, int64_t),
-                 void (*add_scaled)(float, const Element*, float*, int64_t), const KernelTable& kernels,
-                 std::vector<float>& scores, float* out) {
-  const int64_t count = last - first + 1;
-  scores.resize(static_cast<size_t>(count));
-  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  for (int64_t i = 0; i < count; ++i)
-    scores[static_cast<size_t>(i)] = dot(query, keys + (first + i) * dim, dim) * scale;
-  kernels.softmax(scores.data(), count);
-  std::fill_n(out, dim, 0.0f);
-  for (int64_t i = 0; i < count; ++i)
-    add_scaled(scores[static_cast<size_t>(i)], values + (first + i) * dim, out, dim);
+void attend_group(const Queries& queries, const Element* keys, const Element* values, int64_t first,
+                  int64_t last,
+                  void (*score)(const Queries&, const Element*, int64_t, float, float*, int64_t),
+                  void (*mix)(const float*, int64_t, int64_t, const Element*, int64_t, int64_t, float*,
+                              int64_t),
+                  const KernelTable& kernels, std::vector<float>& scores, float* out) {
+  const int64_t count = last - first + 1, dim = queries.dim;
+  scores.resize(static_cast<size_t>(queries.count * count));
+  score(queries, keys + first * dim, count, 1.0f / std::sqrt(static_cast<float>(dim)), scores.data(), count);
+  for (int64_t i = 0; i < queries.count; ++i) kernels.softmax(scores.data() + i * count, count);
+  mix(scores.data(), count, queries.count, values + first * dim, count, dim, out, queries.stride);
 }
 
 }  // namespace
@@ -67,21 +65,22 @@ void attend(const AttentionStep& step, const ModelConfig& config, KvCache& cache
   const int64_t window =
       config.sliding_window.empty() ? 0 : config.sliding_window[static_cast<size_t>(step.layer)];
   const int64_t group = config.n_heads / config.n_kv_heads;
-  pool.run_ranges(step.tokens * config.n_heads, 1, [&](int64_t begin, int64_t end) {
+  // Heads outside, tokens inside: later tokens cost more, and so every range gets some of each.
+  pool.run_ranges(step.tokens * config.n_kv_heads, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> scores;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t token = i / config.n_heads, head = i % config.n_heads, kv_head = head / group;
+      const int64_t token = i % step.tokens, head = i / step.tokens;
       const int64_t last = cache.length() + token;
       const int64_t first = window > 0 ? std::max<int64_t>(0, last - window + 1) : 0;
-      const float* query = step.queries + i * dim;
-      float* out = step.out + i * dim;
+      const int64_t offset = (token * config.n_heads + head * group) * dim;
+      const Queries queries{step.queries + offset, dim, group, dim};
+      float* out = step.out + offset;
       if (cache.compute() == Compute::kExact) {
-        attend_head<float>(query, cache.f32_keys(step.layer, kv_head), cache.f32_values(step.layer, kv_head),
-                           first, last, dim, kernels.dot, kernels.add_scaled, kernels, scores, out);
+        attend_group<float>(queries, cache.f32_keys(step.layer, head), cache.f32_values(step.layer, head),
+                            first, last, kernels.score, kernels.mix, kernels, scores, out);
       } else {
-        attend_head<uint16_t>(query, cache.f16_keys(step.layer, kv_head),
-                              cache.f16_values(step.layer, kv_head), first, last, dim, kernels.dot_f16,
-                              kernels.add_scaled_f16, kernels, scores, out);
+        attend_group<uint16_t>(queries, cache.f16_keys(step.layer, head), cache.f16_values(step.layer, head),
+                               first, last, kernels.score_f16, kernels.mix_f16, kernels, scores, out);
       }
     }
   });

@@ -72,6 +72,16 @@ struct IsaTable {
                         const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride,
                         uint8_t* scratch) noexcept;
 
+  // As in KernelTable; all four null where dot and add_scaled do it.
+  void (*score)(const Queries& queries, const float* keys, int64_t n_keys, float scale, float* scores,
+                int64_t stride) noexcept;
+  void (*score_f16)(const Queries& queries, const uint16_t* keys, int64_t n_keys, float scale, float* scores,
+                    int64_t stride) noexcept;
+  void (*mix)(const float* weights, int64_t stride, int64_t queries, const float* values, int64_t n_keys,
+              int64_t dim, float* out, int64_t out_stride) noexcept;
+  void (*mix_f16)(const float* weights, int64_t stride, int64_t queries, const uint16_t* values,
+                  int64_t n_keys, int64_t dim, float* out, int64_t out_stride) noexcept;
+
   // As in KernelTable.
   void (*quantize_activations)(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums);
   float (*dot)(const float* a, const float* b, int64_t n);

@@ -1,6 +1,6 @@
 #include "kernels/kernels.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -12,6 +12,31 @@
 
 namespace assay {
 namespace {
+
+template <class T>
+void drive_score(void (*isa)(const Queries&, const T*, int64_t, float, float*, int64_t) noexcept,
+                 float (*dot)(const float*, const T*, int64_t), const Queries& queries, const T* keys,
+                 int64_t n_keys, float scale, float* scores, int64_t stride) {
+  if (isa != nullptr) return isa(queries, keys, n_keys, scale, scores, stride);
+  for (int64_t i = 0; i < queries.count; ++i)
+    for (int64_t k = 0; k < n_keys; ++k)
+      scores[i * stride + k] =
+          dot(queries.first + i * queries.stride, keys + k * queries.dim, queries.dim) * scale;
+}
+
+template <class T>
+void drive_mix(void (*isa)(const float*, int64_t, int64_t, const T*, int64_t, int64_t, float*,
+                           int64_t) noexcept,
+               void (*add_scaled)(float, const T*, float*, int64_t), const float* weights, int64_t stride,
+               int64_t queries, const T* values, int64_t n_keys, int64_t dim, float* out,
+               int64_t out_stride) {
+  if (isa != nullptr) return isa(weights, stride, queries, values, n_keys, dim, out, out_stride);
+  for (int64_t i = 0; i < queries; ++i) {
+    std::fill_n(out + i * out_stride, dim, 0.0f);
+    for (int64_t k = 0; k < n_keys; ++k)
+      add_scaled(weights[i * stride + k], values + k * dim, out + i * out_stride, dim);
+  }
+}
 
 /// Gives the drivers, which need to know the instruction set, the plain
 /// signatures of KernelTable.
@@ -28,6 +53,23 @@ struct Bound {
                           const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride) {
     drive_fast(kIsa, weight, row_begin, row_end, rows, tokens, out, out_stride);
   }
+  static void score(const Queries& queries, const float* keys, int64_t n_keys, float scale, float* scores,
+                    int64_t stride) {
+    drive_score(kIsa.score, kIsa.dot, queries, keys, n_keys, scale, scores, stride);
+  }
+  static void score_f16(const Queries& queries, const uint16_t* keys, int64_t n_keys, float scale,
+                        float* scores, int64_t stride) {
+    drive_score(kIsa.score_f16, kIsa.dot_f16, queries, keys, n_keys, scale, scores, stride);
+  }
+  static void mix(const float* weights, int64_t stride, int64_t queries, const float* values, int64_t n_keys,
+                  int64_t dim, float* out, int64_t out_stride) {
+    drive_mix(kIsa.mix, kIsa.add_scaled, weights, stride, queries, values, n_keys, dim, out, out_stride);
+  }
+  static void mix_f16(const float* weights, int64_t stride, int64_t queries, const uint16_t* values,
+                      int64_t n_keys, int64_t dim, float* out, int64_t out_stride) {
+    drive_mix(kIsa.mix_f16, kIsa.add_scaled_f16, weights, stride, queries, values, n_keys, dim, out,
+              out_stride);
+  }
 };
 
 template <const IsaTable& kIsa>
@@ -43,6 +85,10 @@ const KernelTable* table() {
       .dot_f16 = kIsa.dot_f16,
       .add_scaled = kIsa.add_scaled,
       .add_scaled_f16 = kIsa.add_scaled_f16,
+      .score = B::score,
+      .score_f16 = B::score_f16,
+      .mix = B::mix,
+      .mix_f16 = B::mix_f16,
       .rms_norm = kIsa.rms_norm,
       .softmax = kIsa.softmax,
       .silu_mul = kIsa.silu_mul,

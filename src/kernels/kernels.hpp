@@ -49,6 +49,17 @@ struct KernelTable {
   float (*dot_f16)(const float* a, const uint16_t* b, int64_t n);
   void (*add_scaled)(float scale, const float* x, float* y, int64_t n);  ///< y += scale * x (fma)
   void (*add_scaled_f16)(float scale, const uint16_t* x, float* y, int64_t n);
+  /// scores[i * stride + k] = dot(query i, keys + k * dim) * scale.
+  void (*score)(const Queries& queries, const float* keys, int64_t n_keys, float scale, float* scores,
+                int64_t stride);
+  void (*score_f16)(const Queries& queries, const uint16_t* keys, int64_t n_keys, float scale, float* scores,
+                    int64_t stride);
+  /// Row i of out starts as zeros and grows by add_scaled(weights[i * stride + k], values + k * dim) in the
+  /// order of k.
+  void (*mix)(const float* weights, int64_t stride, int64_t queries, const float* values, int64_t n_keys,
+              int64_t dim, float* out, int64_t out_stride);
+  void (*mix_f16)(const float* weights, int64_t stride, int64_t queries, const uint16_t* values,
+                  int64_t n_keys, int64_t dim, float* out, int64_t out_stride);
   /// out = x / sqrt(mean(x^2) + eps) * weight; out may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
   /// In place, the maximum subtracted; -inf gives 0, a row of nothing but -inf gives NaN.

@@ -13,4 +13,10 @@ struct QuantizedRow {
   const int32_t* sums;  ///< [cols / 32], sum of the group's codes
 };
 
+/// Queries that attend to the same keys and values: query i starts at first + i * stride.
+struct Queries {
+  const float* first;
+  int64_t stride, count, dim;
+};
+
 }  // namespace assay

@@ -110,6 +110,40 @@ TEST_P(Differential, ExactProductsAreEqual) {
     }
 }
 
+/// Scores and mixtures are those of one dot or add_scaled after the other.
+TEST(Kernels, AttentionOfSharedKeysIsThatOfEachQuery) {
+  Rng rng(20);
+  for (const int64_t dim : {8, 16, 40, 64, 80, 128})
+    for (const int64_t queries : {1, 2, 3, 4, 7, 8})
+      for (const int64_t keys : {1, 3, 4, 15, 33}) {
+        const std::vector<float> q = random_activations(queries * (dim + 5), Draw::kOrdinary, rng);
+        const std::vector<float> k = random_activations(keys * dim, Draw::kOrdinary, rng);
+        std::vector<uint16_t> k16(k.size());
+        scalar().f16_from_f32(k.data(), keys * dim, k16.data());
+        const auto stride = keys + 2, out_stride = dim + 3;
+        const Queries shared{q.data(), dim + 5, queries, dim};
+        std::vector<float> scores(static_cast<size_t>(queries * stride), -1.0f), scores16 = scores;
+        std::vector<float> mixed(static_cast<size_t>(queries * out_stride), -1.0f), mixed16 = mixed;
+        scalar().score(shared, k.data(), keys, 0.3f, scores.data(), stride);
+        scalar().score_f16(shared, k16.data(), keys, 0.3f, scores16.data(), stride);
+        scalar().mix(scores.data(), stride, queries, k.data(), keys, dim, mixed.data(), out_stride);
+        scalar().mix_f16(scores.data(), stride, queries, k16.data(), keys, dim, mixed16.data(), out_stride);
+        EXPECT_EQ(scores[0], scalar().dot(q.data(), k.data(), dim) * 0.3f);
+        for (const KernelTable* table : available_kernels()) {
+          std::vector<float> s(scores.size(), -1.0f), s16 = s, m(mixed.size(), -1.0f), m16 = m;
+          table->score(shared, k.data(), keys, 0.3f, s.data(), stride);
+          table->score_f16(shared, k16.data(), keys, 0.3f, s16.data(), stride);
+          table->mix(scores.data(), stride, queries, k.data(), keys, dim, m.data(), out_stride);
+          table->mix_f16(scores.data(), stride, queries, k16.data(), keys, dim, m16.data(), out_stride);
+          ASSERT_EQ(first_difference(scores, s), "")
+              << table->isa << " " << dim << " " << queries << " " << keys;
+          ASSERT_EQ(first_difference(scores16, s16), "") << table->isa << " " << dim << " " << queries;
+          ASSERT_EQ(first_difference(mixed, m), "") << table->isa << " " << dim << " " << queries;
+          ASSERT_EQ(first_difference(mixed16, m16), "") << table->isa << " " << dim << " " << queries;
+        }
+      }
+}
+
 /// More rows than one panel holds.
 TEST(Kernels, SeveralPanelsAreEqual) {
   Rng rng(19);

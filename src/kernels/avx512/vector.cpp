@@ -1,3 +1,4 @@
+#include "kernels/avx512/attention.hpp"
 #include "kernels/avx512/exp.hpp"
 #include "kernels/avx512/intrinsics.hpp"
 #include "kernels/avx512/panel.hpp"
@@ -193,6 +194,10 @@ const IsaTable kAvx512Isa = {
     .matmul_fast = avx512::matmul_fast,
     .panel_bytes = avx512::panel_bytes,
     .matmul_panels = avx512::matmul_panels,
+    .score = avx512::score,
+    .score_f16 = avx512::score_f16,
+    .mix = avx512::mix,
+    .mix_f16 = avx512::mix_f16,
     .quantize_activations = avx512::quantize_activations,
     .dot = avx512::dot,
     .dot_f16 = avx512::dot_f16,
@@ -213,6 +218,10 @@ const IsaTable kAmxIsa = {
     .matmul_fast = avx512::matmul_fast,
     .panel_bytes = avx512::panel_bytes,
     .matmul_panels = amx::matmul_panels,
+    .score = avx512::score,
+    .score_f16 = avx512::score_f16,
+    .mix = avx512::mix,
+    .mix_f16 = avx512::mix_f16,
     .quantize_activations = avx512::quantize_activations,
     .dot = avx512::dot,
     .dot_f16 = avx512::dot_f16,
