@@ -6,6 +6,9 @@ assay_packages=(g++ cmake ninja-build pkg-config python3 clang-format-14
   nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libpcre2-dev libutf8proc-dev libzip-dev
   libyaml-cpp-dev libcurl4-openssl-dev libgtest-dev libcpp-httplib-dev)
 
+# What opens a report in a browser, for its test; without it that test is skipped.
+assay_browser_packages=(chromium chromium-driver fonts-dejavu-core)
+
 assay_missing_packages() {
   local package
   for package in "$@"; do
@@ -34,6 +37,12 @@ assay_install() {
   $sudo apt-get update -qq
   # shellcheck disable=SC2086
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# assay_install_optional PACKAGE…: the same for what can be done without; never fails.
+assay_install_optional() {
+  [ -z "$(assay_missing_packages "$@" 2>/dev/null)" ] && return 0
+  (assay_install "$@") >/dev/null 2>&1 || true
 }
 
 # assay_build PRESET [CMAKE OPTION…]: configures and builds build/PRESET.

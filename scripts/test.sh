@@ -31,6 +31,9 @@ assay_build release -DASSAY_TESTS=ON
 step "tests"
 ctest --preset release -j "$(nproc)"
 
+step "the report in a browser"
+bash scripts/report_page.sh build/release
+
 step "build with AddressSanitizer and UndefinedBehaviorSanitizer"
 assay_build asan-ubsan -DASSAY_TESTS=ON
 step "tests under the sanitizers"
