@@ -42,12 +42,13 @@ class Decoder {
   void forward_all(std::span<const TokenId> tokens, KvCache& cache,
                    const std::function<void(int64_t, std::span<const float>)>& visit);
 
-  /// In two steps, for models run side by side: appends at most chunk_tokens() tokens and keeps their final
-  /// hidden states, which serve logits_of() until the next call of any other kind. Same logits, same faults.
+  /// In two steps, for models run side by side: appends the tokens and keeps their final hidden states,
+  /// which serve logits_of() until the next call of any other kind. Same logits, same faults. Memory grows
+  /// with the tokens of one call.
   void absorb(std::span<const TokenId> tokens, KvCache& cache);
   /// Logits after `count` of those tokens from `first` on, [count, vocab_size]. Valid until the next call.
   std::span<const float> logits_of(int64_t first, int64_t count);
-  /// Tokens that absorb() takes at once; of a sequence that dynamic NTK rope must see whole, any number.
+  /// How many tokens a call of absorb() should take; where dynamic NTK rope must see a sequence whole, all.
   int64_t chunk_tokens() const noexcept;
 
  private:

@@ -1,175 +1,210 @@
 #include "eval/divergence.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <numeric>
 #include <optional>
 
 #include "base/error.hpp"
-#include "eval/log_softmax.hpp"
+#include "engine/stopwatch.hpp"
+#include "eval/divergence_statistics.hpp"
+#include "eval/logit_rows.hpp"
 
 namespace assay {
 namespace {
 
-void require_comparable(const LanguageModel& reference, const LanguageModel& candidate,
-                        const std::vector<std::vector<TokenId>>& windows, std::string_view text,
-                        const WindowOptions& options) {
-  const std::string where = candidate.file().path().string();
-  if (reference.config().vocab_size != candidate.config().vocab_size)
-    throw Error({"cannot be compared: the vocabularies differ",
-                 where,
-                 std::to_string(reference.config().vocab_size) + " tokens",
-                 std::to_string(candidate.config().vocab_size),
-                 {}});
-  if (cut_windows(candidate.tokenizer(), text, options) != windows)
-    throw Error({"cannot be compared: the tokenizers differ", where,
-                 "the reference's token ids for this text", "others",
-                 "another tokenizer, or a BOS added by one of the two only"});
+/// Tokens whose logits the two models hold at once: wide enough that the output layer's weights are read
+/// rarely, narrow enough that the logits (16 · 151,936 · 4 bytes = 9.7 MB each) cost little memory.
+constexpr int64_t kLogitsChunk = 16;
+
+/// A model on its way through the windows.
+struct Runner {
+  Decoder* decoder = nullptr;
+  double seconds = 0.0;
+  std::optional<KvCache> cache{};
+
+  void begin_window(int64_t positions) { cache.emplace(decoder->make_cache(positions)); }
+
+  void absorb(std::span<const TokenId> tokens) {
+    const Stopwatch watch;
+    decoder->absorb(tokens, *cache);
+    seconds += watch.seconds();
+  }
+
+  std::span<const float> logits_of(int64_t first, int64_t count) {
+    const Stopwatch watch;
+    const auto logits = decoder->logits_of(first, count);
+    seconds += watch.seconds();
+    return logits;
+  }
+};
+
+struct Course {
+  Runner runner;
+  std::vector<TokenDivergence> tokens{};
+  double bookkeeping_seconds = 0.0;
+};
+
+/// The reference's logits of a few tokens and what was found in them.
+struct ReferenceRows {
+  std::span<const float> logits;  ///< [peaks.size(), vocab_size]
+  std::vector<LogitPeaks> peaks;
+
+  std::span<const float> row(size_t i) const {
+    const size_t width = logits.size() / peaks.size();
+    return logits.subspan(i * width, width);
+  }
+};
+
+ReferenceRows rows_of(std::span<const float> logits, int64_t count, ThreadPool& pool) {
+  ReferenceRows rows{logits, {}};
+  const size_t width = logits.size() / static_cast<size_t>(count);
+  for (int64_t i = 0; i < count; ++i)
+    rows.peaks.push_back(find_peaks(logits.subspan(static_cast<size_t>(i) * width, width), pool));
+  return rows;
 }
 
-std::array<size_t, 5> top_five(std::span<const double> values) {
-  std::array<size_t, 5> best{};
-  std::vector<size_t> order(values.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const size_t count = std::min<size_t>(5, order.size());
-  std::partial_sort(
-      order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
-      [&](size_t a, size_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
-  std::copy_n(order.begin(), count, best.begin());
-  return best;
+TokenDivergence compare_token(std::span<const float> p, const LogitPeaks& p_peaks, std::span<const float> q,
+                              TokenId next, ThreadPool& pool) {
+  const LogitPeaks q_peaks = find_peaks(q, pool);
+  const RowDivergence row = compare_rows(p, p_peaks, q, q_peaks, pool);
+  const auto truth = static_cast<size_t>(next);
+  const auto nll = [&](std::span<const float> logits, const LogitPeaks& peaks, double log_sum) {
+    return log_sum - (static_cast<double>(logits[truth]) - peaks.highest);
+  };
+  return {.kl = row.kl,
+          .reference_nll = nll(p, p_peaks, row.p_log_sum),
+          .candidate_nll = nll(q, q_peaks, row.q_log_sum),
+          .confidence = static_cast<float>(std::exp(-row.p_log_sum)),
+          .top5 = static_cast<float>(shared_best(p_peaks, q_peaks)),
+          .top1 = p_peaks.top1() == q_peaks.top1()};
 }
 
-/// Sums of one window, and everything the quantiles need.
-class Collector {
+/// The side-by-side run of a reference and its candidates.
+class SideBySide {
  public:
-  void begin_window() {
-    for (auto* clusters : {&kl_, &top1_, &top5_, &nll_reference_, &nll_candidate_, &nll_difference_})
-      clusters->emplace_back();
+  SideBySide(LanguageModel& reference, std::span<const DivergenceCandidate> candidates, Progress& progress)
+      : reference_{&reference.decoder()}, progress_(progress) {
+    for (const DivergenceCandidate& candidate : candidates)
+      courses_.push_back({.runner = {&candidate.running()}});
+    chunk_ = reference_.decoder->chunk_tokens();
+    for (const Course& course : courses_) chunk_ = std::max(chunk_, course.runner.decoder->chunk_tokens());
   }
 
-  void add(std::span<const double> log_p, std::span<const double> log_q, TokenId next) {
-    double kl = 0.0;
-    for (size_t i = 0; i < log_p.size(); ++i) {
-      const double p = std::exp(log_p[i]);
-      if (p > 0.0) kl += p * (log_p[i] - log_q[i]);
+  void run_window(std::span<const TokenId> tokens, int64_t first_position, uint32_t cluster) {
+    const auto predicting = static_cast<int64_t>(tokens.size()) - 1;  // the last one predicts nothing known
+    reference_.begin_window(predicting);
+    for (Course& course : courses_) course.runner.begin_window(predicting);
+    for (int64_t begin = 0; begin < predicting;) {
+      const int64_t count = std::min(chunk_, predicting - begin);
+      const auto part = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
+      reference_.absorb(part);
+      for (Course& course : courses_) course.runner.absorb(part);
+      for (int64_t at = std::max<int64_t>(0, first_position - begin); at < count; at += kLogitsChunk)
+        compare(tokens, begin, at, std::min(kLogitsChunk, count - at), cluster);
+      begin += count;
+      progress_.advance(static_cast<uint64_t>(count) * courses_.size());
     }
-    const auto best_p = top_five(log_p), best_q = top_five(log_q);
-    double shared = 0.0;
-    for (const size_t id : best_p) shared += std::count(best_q.begin(), best_q.end(), id) > 0 ? 0.2 : 0.0;
-    const auto truth = static_cast<size_t>(next);
-    count(kl_, kl);
-    count(top1_, best_p[0] == best_q[0] ? 1.0 : 0.0);
-    count(top5_, shared);
-    count(nll_reference_, -log_p[truth]);
-    count(nll_candidate_, -log_q[truth]);
-    count(nll_difference_, log_p[truth] - log_q[truth]);
-    const double delta_p = std::exp(log_q[truth]) - std::exp(log_p[truth]);
-    delta_p_sum_ += delta_p;
-    delta_p_squares_ += delta_p * delta_p;
-    divergences_.push_back(kl);
   }
 
-  DivergenceResult finish() {
-    std::sort(divergences_.begin(), divergences_.end());
-    const auto n = static_cast<double>(divergences_.size());
-    return {.kl = cluster_mean(kl_, 0),
-            .kl_median = quantile(divergences_, 0.5),
-            .kl_p90 = quantile(divergences_, 0.9),
-            .kl_p99 = quantile(divergences_, 0.99),
-            .kl_p999 = quantile(divergences_, 0.999),
-            .kl_max = divergences_.back(),
-            .top1_agreement = cluster_mean(top1_, 0),
-            .top5_agreement = cluster_mean(top5_, 0),
-            .nll_reference = cluster_mean(nll_reference_, 0),
-            .nll_candidate = cluster_mean(nll_candidate_, 0),
-            .nll_difference = cluster_mean(nll_difference_, 0),
-            .delta_p_mean = delta_p_sum_ / n,
-            .delta_p_rms = std::sqrt(delta_p_squares_ / n),
-            .tokens = static_cast<int64_t>(divergences_.size()),
-            .windows = static_cast<int64_t>(kl_.size())};
+  std::vector<DivergenceResult> finish() {
+    std::vector<DivergenceResult> results;
+    for (Course& course : courses_) {
+      const Stopwatch watch;
+      results.push_back(summarize_divergence(course.tokens));
+      results.back().reference_seconds = reference_.seconds;
+      results.back().candidate_seconds = course.runner.seconds;
+      results.back().bookkeeping_seconds = course.bookkeeping_seconds + watch.seconds();
+    }
+    return results;
   }
 
  private:
-  static void count(std::vector<Cluster>& clusters, double value) {
-    clusters.back().sum += value;
-    clusters.back().count += 1.0;
+  /// Scores `count` tokens from `at` on of the chunk that begins at position `begin`.
+  void compare(std::span<const TokenId> tokens, int64_t begin, int64_t at, int64_t count, uint32_t cluster) {
+    const auto logits = reference_.logits_of(at, count);
+    const Stopwatch watch;
+    const ReferenceRows rows = rows_of(logits, count, reference_.decoder->pool());
+    double seconds = watch.seconds();
+    for (Course& course : courses_) {
+      const auto candidate = course.runner.logits_of(at, count);
+      const size_t width = candidate.size() / static_cast<size_t>(count);
+      const Stopwatch comparing;
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t position = begin + at + i;
+        const auto row = static_cast<size_t>(i);
+        course.tokens.push_back(
+            compare_token(rows.row(row), rows.peaks[row], candidate.subspan(row * width, width),
+                          tokens[static_cast<size_t>(position + 1)], course.runner.decoder->pool()));
+        course.tokens.back().position = static_cast<int32_t>(position);
+        course.tokens.back().cluster = cluster;
+      }
+      course.bookkeeping_seconds += seconds + comparing.seconds();
+      seconds = 0.0;  // the reference's share counts once
+    }
   }
 
-  std::vector<Cluster> kl_, top1_, top5_, nll_reference_, nll_candidate_, nll_difference_;
-  std::vector<double> divergences_;
-  double delta_p_sum_ = 0.0, delta_p_squares_ = 0.0;
+  Runner reference_;
+  std::vector<Course> courses_;
+  Progress& progress_;
+  int64_t chunk_ = 0;
 };
 
-/// One candidate's run over the windows.
-struct Course {
-  LanguageModel* model;
-  Collector collector;
-  std::optional<KvCache> cache;
-
-  void begin_window(int64_t context) {
-    collector.begin_window();
-    cache.emplace(model->decoder().make_cache(context));
-  }
-};
-
-/// Positions whose reference logits are held at once. Dynamic NTK rope turns by the length of the whole call,
-/// so there a window is never split.
-int64_t block_positions(const LanguageModel& reference, std::span<const Course> courses, int64_t context) {
-  const auto needs_all = [](const LanguageModel& model) {
-    return model.config().rope.scaling == RopeConfig::Scaling::kDynamicNtk;
-  };
-  if (needs_all(reference) || std::any_of(courses.begin(), courses.end(),
-                                          [&](const Course& course) { return needs_all(*course.model); }))
-    return context;
-  constexpr int64_t kBlock = 64;
-  return std::min(kBlock, context);
+uint64_t count_predicting(std::span<const Window> windows) {
+  uint64_t count = 0;
+  for (const Window& window : windows) count += window.tokens.size() - 1;
+  return count;
 }
 
 }  // namespace
+
+const Estimate& DivergenceResult::figure(std::string_view name) const {
+  for (const DivergenceFigure& each : figures)
+    if (each.name == name) return each.estimate;
+  throw Error({"divergence has no such statistic", {}, {}, std::string(name), {}});
+}
+
+std::vector<DivergenceResult> measure_divergences(LanguageModel& reference,
+                                                  std::span<const DivergenceCandidate> candidates,
+                                                  const Corpus& corpus, const WindowOptions& options,
+                                                  Progress& progress) {
+  const Corpus rendered = render_conversations(corpus, reference);
+  const std::vector<Window> windows = cut_corpus(reference.tokenizer(), rendered, options);
+  size_t longest = 0;
+  for (const Window& window : windows) longest = std::max(longest, window.tokens.size());
+  require_context(reference, static_cast<int64_t>(longest));
+  for (const DivergenceCandidate& candidate : candidates) {
+    require_context(*candidate.model, static_cast<int64_t>(longest));
+    require_comparable(reference, *candidate.model, rendered, windows, options);
+  }
+  SideBySide run(reference, candidates, progress);
+  progress.begin("divergence", count_predicting(windows) * candidates.size(), "token");
+  size_t scored = 0, clusters = 0;
+  const Window* last = nullptr;
+  for (const Window& window : windows) {
+    const int64_t first = first_scored(options, ScoredPositions::kAll, window.tokens.size());
+    if (first + 1 >= static_cast<int64_t>(window.tokens.size())) continue;
+    if (last == nullptr || window.cluster != last->cluster) ++clusters;
+    run.run_window(window.tokens, first, static_cast<uint32_t>(clusters - 1));
+    last = &window;
+    ++scored;
+  }
+  if (scored == 0) throw Error("no window of the corpus has a position to score");
+  std::vector<DivergenceResult> results = run.finish();
+  progress.end();
+  for (DivergenceResult& result : results) {
+    result.windows = static_cast<int64_t>(scored);
+    const bool has_documents = rendered.documents.size() > 1 && clusters > 1;
+    result.cluster_unit = has_documents ? "documents" : "windows";
+  }
+  return results;
+}
 
 std::vector<DivergenceResult> measure_divergences(LanguageModel& reference,
                                                   std::span<LanguageModel* const> candidates,
                                                   std::string_view text, const WindowOptions& options,
                                                   Progress& progress) {
-  require_context(reference, options.context);
-  const auto windows = cut_windows(reference.tokenizer(), text, options);
-  std::vector<Course> courses;
-  for (LanguageModel* candidate : candidates) {
-    require_context(*candidate, options.context);
-    require_comparable(reference, *candidate, windows, text, options);
-    courses.push_back({candidate, {}, {}});
-  }
-  const int64_t block_size = block_positions(reference, courses, options.context);
-  std::vector<std::vector<double>> held(
-      static_cast<size_t>(block_size));  // log p after each position of the block
-  std::vector<double> log_q;
-  progress.begin("divergence", windows.size() * static_cast<uint64_t>(options.context) * candidates.size(),
-                 "token");
-  for (const auto& window : windows) {
-    KvCache reference_cache = reference.decoder().make_cache(options.context);
-    for (Course& course : courses) course.begin_window(options.context);
-    for (int64_t begin = 0; begin < options.context; begin += block_size) {
-      const auto block = std::span(window).subspan(
-          static_cast<size_t>(begin), static_cast<size_t>(std::min(block_size, options.context - begin)));
-      reference.decoder().forward_all(block, reference_cache, [&](int64_t i, std::span<const float> logits) {
-        log_softmax(logits, held[static_cast<size_t>(i)]);
-      });
-      for (Course& course : courses)
-        course.model->decoder().forward_all(
-            block, *course.cache, [&](int64_t i, std::span<const float> logits) {
-              progress.advance(1);
-              if (begin + i + 1 >= options.context) return;
-              log_softmax(logits, log_q);
-              course.collector.add(held[static_cast<size_t>(i)], log_q,
-                                   window[static_cast<size_t>(begin + i + 1)]);
-            });
-    }
-  }
-  progress.end();
-  std::vector<DivergenceResult> results;
-  for (Course& course : courses) results.push_back(course.collector.finish());
-  return results;
+  std::vector<DivergenceCandidate> running;
+  for (LanguageModel* candidate : candidates) running.push_back({.model = candidate});
+  return measure_divergences(reference, running, text_corpus(text), options, progress);
 }
 
 DivergenceResult measure_divergence(LanguageModel& reference, LanguageModel& candidate, std::string_view text,

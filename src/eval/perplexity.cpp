@@ -1,46 +1,100 @@
 #include "eval/perplexity.hpp"
 
+#include <algorithm>
 #include <cmath>
 
-#include "eval/log_softmax.hpp"
+#include "base/error.hpp"
+#include "eval/logit_rows.hpp"
 
 namespace assay {
+namespace {
+
+/// Tokens whose logits are held at once.
+constexpr int64_t kLogitsChunk = 16;
+
+/// Sums over scored tokens.
+struct Tally {
+  double sum = 0.0, squares = 0.0;
+  int64_t tokens = 0;
+
+  void add(double nll) {
+    sum += nll;
+    squares += nll * nll;
+    ++tokens;
+  }
+};
+
+void score_window(Decoder& decoder, std::span<const TokenId> tokens, int64_t first_position, Tally& tally,
+                  Progress& progress) {
+  const auto predicting = static_cast<int64_t>(tokens.size()) - 1;  // the last one predicts nothing known
+  const auto width = static_cast<size_t>(decoder.config().vocab_size);
+  KvCache cache = decoder.make_cache(predicting);
+  for (int64_t begin = 0; begin < predicting;) {
+    const int64_t count = std::min(decoder.chunk_tokens(), predicting - begin);
+    decoder.absorb(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count)), cache);
+    for (int64_t at = std::max<int64_t>(0, first_position - begin); at < count; at += kLogitsChunk) {
+      const int64_t rows = std::min(kLogitsChunk, count - at);
+      const auto logits = decoder.logits_of(at, rows);
+      for (int64_t i = 0; i < rows; ++i) {
+        const auto row = logits.subspan(static_cast<size_t>(i) * width, width);
+        const LogitPeaks peaks = find_peaks(row, decoder.pool());
+        const auto truth = static_cast<size_t>(tokens[static_cast<size_t>(begin + at + i + 1)]);
+        tally.add(log_sum_exp(row, peaks, decoder.pool()) -
+                  (static_cast<double>(row[truth]) - peaks.highest));
+      }
+    }
+    begin += count;
+    progress.advance(static_cast<uint64_t>(count));
+  }
+}
+
+uint64_t count_predicting(std::span<const Window> windows) {
+  uint64_t count = 0;
+  for (const Window& window : windows) count += window.tokens.size() - 1;
+  return count;
+}
+
+}  // namespace
+
+PerplexityResult measure_perplexity(LanguageModel& model, const Corpus& corpus, const WindowOptions& options,
+                                    Progress& progress) {
+  const std::vector<Window> windows =
+      cut_corpus(model.tokenizer(), render_conversations(corpus, model), options);
+  for (const Window& window : windows) require_context(model, static_cast<int64_t>(window.tokens.size()));
+  std::vector<Cluster> clusters;
+  Tally all;
+  PerplexityResult result;
+  const Window* last = nullptr;
+  progress.begin("perplexity", count_predicting(windows), "token");
+  for (const Window& window : windows) {
+    const int64_t first = first_scored(options, ScoredPositions::kSecondHalf, window.tokens.size());
+    if (first + 1 >= static_cast<int64_t>(window.tokens.size())) continue;
+    if (last == nullptr || window.cluster != last->cluster) clusters.emplace_back();
+    Tally tally;
+    score_window(model.decoder(), window.tokens, first, tally, progress);
+    clusters.back().sum += tally.sum;
+    clusters.back().count += static_cast<double>(tally.tokens);
+    all.sum += tally.sum;
+    all.squares += tally.squares;
+    all.tokens += tally.tokens;
+    ++result.windows;
+    last = &window;
+  }
+  progress.end();
+  if (all.tokens == 0) throw Error("no window of the corpus has a position to score");
+  const auto n = static_cast<double>(all.tokens);
+  const double mean = all.sum / n;
+  result.tokens = all.tokens;
+  result.perplexity = std::exp(mean);
+  result.standard_error =
+      n > 1 ? result.perplexity * std::sqrt(std::max(0.0, all.squares / n - mean * mean) / (n - 1)) : 0.0;
+  result.nll = cluster_mean(clusters, 0);
+  return result;
+}
 
 PerplexityResult measure_perplexity(LanguageModel& model, std::string_view text, const WindowOptions& options,
                                     Progress& progress) {
-  require_context(model, options.context);
-  const auto windows = cut_windows(model.tokenizer(), text, options);
-  const int64_t first_scored = options.context / 2;
-  std::vector<Cluster> clusters;
-  std::vector<double> log_probabilities;
-  double sum = 0.0, squares = 0.0;
-  PerplexityResult result;
-  result.windows = static_cast<int64_t>(windows.size());
-  progress.begin("perplexity", windows.size() * static_cast<uint64_t>(options.context), "token");
-  for (const auto& window : windows) {
-    Cluster cluster;
-    KvCache cache = model.decoder().make_cache(options.context);
-    model.decoder().forward_all(window, cache, [&](int64_t position, std::span<const float> logits) {
-      progress.advance(1);
-      if (position < first_scored || position + 1 >= options.context) return;
-      log_softmax(logits, log_probabilities);
-      const double nll = -log_probabilities[static_cast<size_t>(window[static_cast<size_t>(position + 1)])];
-      cluster.sum += nll;
-      cluster.count += 1.0;
-      squares += nll * nll;
-    });
-    sum += cluster.sum;
-    result.tokens += static_cast<int64_t>(cluster.count);
-    clusters.push_back(cluster);
-  }
-  progress.end();
-  const auto n = static_cast<double>(result.tokens);
-  const double mean = sum / n;
-  result.perplexity = std::exp(mean);
-  result.standard_error =
-      n > 1 ? result.perplexity * std::sqrt(std::max(0.0, squares / n - mean * mean) / (n - 1)) : 0.0;
-  result.nll = cluster_mean(clusters, 0);
-  return result;
+  return measure_perplexity(model, text_corpus(text), options, progress);
 }
 
 }  // namespace assay

@@ -80,11 +80,12 @@ TEST(Divergence, OfAModelFromItselfIsExactlyZero) {
   Progress& progress = silent_progress();
   const DivergenceResult result = measure_divergence(model, same, sample_text(), {.context = 32}, progress);
   EXPECT_EQ(0.0, result.kl.value);
-  EXPECT_EQ(0.0, result.kl_max);
+  EXPECT_EQ(0.0, result.figure("kl_max").value);
+  EXPECT_EQ(0.0, result.figure("kl_min").value);
   EXPECT_EQ(1.0, result.top1_agreement.value);
   EXPECT_DOUBLE_EQ(1.0, result.top5_agreement.value);
   EXPECT_EQ(0.0, result.nll_difference.value);
-  EXPECT_EQ(0.0, result.delta_p_rms);
+  EXPECT_EQ(0.0, result.figure("delta_p_rms").value);
   EXPECT_EQ(result.windows * 31, result.tokens);
 }
 
@@ -95,8 +96,40 @@ TEST(Divergence, ShowsAPlantedError) {
   Progress& progress = silent_progress();
   const DivergenceResult result = measure_divergence(model, other, sample_text(), {.context = 32}, progress);
   EXPECT_GT(result.kl.value, 0.0);
-  EXPECT_GT(result.kl_max, 0.0);
-  EXPECT_GT(result.delta_p_rms, 0.0);
+  EXPECT_GT(result.figure("kl_max").value, 0.0);
+  EXPECT_GT(result.figure("delta_p_rms").value, 0.0);
+}
+
+TEST(Divergence, IsTheSameForAnyNumberOfThreadsAndAlongsideOthers) {
+  const test::TemporaryFolder folder;
+  plant_error(folder / "planted");
+  LanguageModel model = open_model("llama-rows256"), other(folder / "planted", kExactly);
+  LanguageModel parallel(test::source_file("tests/models/llama-rows256"),
+                         {.threads = 3, .compute = Compute::kExact});
+  LanguageModel parallel_other(folder / "planted", {.threads = 3, .compute = Compute::kExact});
+  Decoder fast(parallel_other.file(), {.threads = 3, .compute = Compute::kFast});
+  Progress& progress = silent_progress();
+  const DivergenceResult one = measure_divergence(model, other, sample_text(), {.context = 32}, progress);
+  const DivergenceCandidate candidates[] = {{&parallel_other, &fast}, {&parallel_other}};
+  const auto both =
+      measure_divergences(parallel, candidates, text_corpus(sample_text()), {.context = 32}, progress);
+  ASSERT_EQ(one.figures.size(), both[1].figures.size());
+  for (size_t i = 0; i < one.figures.size(); ++i) {
+    EXPECT_EQ(one.figures[i].estimate.value, both[1].figures[i].estimate.value) << one.figures[i].name;
+    EXPECT_EQ(one.figures[i].estimate.low, both[1].figures[i].estimate.low) << one.figures[i].name;
+  }
+  EXPECT_NE(both[0].kl.value, both[1].kl.value) << "integer activations are another arithmetic";
+}
+
+TEST(Divergence, ScoresTheSecondHalfWhereAsked) {
+  LanguageModel model = open_model("llama-rows256"), same = open_model("llama-rows256");
+  Progress& progress = silent_progress();
+  const WindowOptions options{.context = 32, .max_windows = 4, .scored = ScoredPositions::kSecondHalf};
+  const DivergenceResult result = measure_divergence(model, same, sample_text(), options, progress);
+  EXPECT_EQ(4 * 15, result.tokens);
+  EXPECT_EQ("16–30", result.curves[0].points.back().label);
+  const PerplexityResult perplexity = measure_perplexity(model, sample_text(), options, progress);
+  EXPECT_NEAR(perplexity.nll.value, result.nll_reference.value, 1e-12) << "the same positions";
 }
 
 TEST(Divergence, RefusesModelsWithOtherTokenizers) {
