@@ -27,7 +27,7 @@ struct TokenPrice {
   double input = 0.0, output = 0.0;
   std::optional<double> cached_input{};  ///< as input where not given
   std::string currency = "USD";
-  std::string version;  ///< of the table; empty for prices by hand
+  std::string version{};  ///< of the table; empty where nobody says
 };
 
 double cost_of(const TokenUsage& usage, const TokenPrice& price) noexcept;
