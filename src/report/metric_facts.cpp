@@ -58,9 +58,22 @@ constexpr Row kMetrics[] = {
     {"", "parse_failures", "unreadable", "Faults", kLow, "answers in which the parser found no label"},
     {"", "truncated", "cut off", "Faults", kLow, "answers that ran into the token limit"},
     {"", "truncated_share", "cut off", "Faults", kLow, "answers that ran into the token limit"},
+    {"", "empty_share", "empty", "Faults", kLow, "answers without text"},
+    {"", "repetitive_share", "repetitive", "Faults", kLow, "answers that say the same again and again"},
+    {"", "seconds_per_prompt", "seconds a prompt", "Cost", kLow, ""},
+    {"", "tokens_per_answer", "tokens an answer", "Cost", kOpen, ""},
     {"", "seconds_per_sample", "seconds a row", "Cost", kLow, ""},
+    {"answers", "same_text_share", "same text as the reference", "Agreement", kHigh, ""},
     {"judge", "win_rate", "win rate", "Verdicts", kHigh,
      "share of prompts on which the judge preferred the answer; ties count half"},
+    {"judge", "length_controlled_win_rate", "win rate at equal length", "Verdicts", kHigh,
+     "among prompts whose answers are about as long as the reference's"},
+    {"judge", "win_share", "won", "Verdicts", kHigh, ""},
+    {"judge", "tie_share", "tied", "Verdicts", kOpen, ""},
+    {"judge", "loss_share", "lost", "Verdicts", kLow, ""},
+    {"judge", "order_consistency", "same verdict in both orders", "The judge itself", kOpen, ""},
+    {"judge", "first_position_share", "first answer preferred", "The judge itself", kOpen,
+     "half would be a judge without a favourite place"},
     {"judge", "overall", "overall score", "Scores", kHigh, "0 to 10, by the judge's rubric"},
     {"judge", "score", "overall score", "Scores", kHigh, "0 to 10, by the judge's rubric"},
     {"judge", "coherence", "coherence", "Scores", kHigh, ""},
@@ -92,6 +105,7 @@ constexpr TaskRow kTasks[] = {
      "read counts as wrong and is counted."},
     {"judge", "Judge: which answer is better?",
      "Another model reads the answers of two subjects without knowing whose they are, in both orders."},
+    {"answers", "Answers", "The same prompts, the same decoding, read beside the reference's answers."},
     {"encoder", "Encoders", "Vectors and labels against the reference's on the same texts."},
     {"speed", "Speed", ""},
     {"memory", "Memory", ""},
@@ -105,9 +119,12 @@ std::string plain_name(std::string_view name) {
   return words;
 }
 
+/// The task's row, or that of the family its first word names: "guard prompt".
 const TaskRow* find_task(std::string_view task) {
-  const auto* const found = std::find_if(std::begin(kTasks), std::end(kTasks),
-                                         [&](const TaskRow& row) { return row.task == task; });
+  const std::string_view family = task.substr(0, task.find(' '));
+  const auto* const found = std::find_if(std::begin(kTasks), std::end(kTasks), [&](const TaskRow& row) {
+    return row.task == task || row.task == family;
+  });
   return found == std::end(kTasks) ? nullptr : found;
 }
 
@@ -127,7 +144,10 @@ MetricFact metric_fact(std::string_view task, std::string_view metric) {
 
 std::string task_title(std::string_view task) {
   const TaskRow* row = find_task(task);
-  return row != nullptr ? std::string(row->title) : plain_name(task);
+  if (row == nullptr) return plain_name(task);
+  if (row->task == task) return std::string(row->title);
+  const std::string_view family = row->title.substr(0, row->title.find(':'));
+  return std::string(family) + ": " + plain_name(task.substr(row->task.size() + 1));
 }
 
 std::string task_meaning(std::string_view task) {

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "report/metric_facts.hpp"
 #include "report/number_text.hpp"
 #include "report/report_summary.hpp"
 #include "report/report_view.hpp"
@@ -171,6 +172,14 @@ TEST(ReportView, SplitsRowsByTheSettingsThatDiffer) {
   EXPECT_EQ(tables[0].rows.size(), 10u);
   for (const MetricTable::Row& row : tables[0].rows)
     for (const auto& cell : row.cells) EXPECT_TRUE(cell);
+}
+
+TEST(MetricFacts, ATaskOfAFamilyIsToldLikeIt) {
+  EXPECT_EQ(task_title("guard"), "Guard: is a request or an answer harmful?");
+  EXPECT_EQ(task_title("guard prompt_harm"), "Guard: prompt harm");
+  EXPECT_EQ(task_order("guard prompt_harm"), task_order("guard"));
+  EXPECT_EQ(task_title("some_task"), "some task");
+  EXPECT_EQ(metric_fact("x", "new_metric").title, "new metric");
 }
 
 TEST(ReportView, FakeAndRefutedFilesAreNotTrusted) {
