@@ -227,7 +227,8 @@ int run_guard_task(const Options& options) {
 void declare_data(CLI::App& task, Options& options) {
   task.add_option("--data", options.data,
                   "sets, by path or by name below --data-dir; A+B makes one set of two files")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   task.add_option("--data-dir", options.folder,
                   "where named sets lie (default: $ASSAY_GUARD_DATA, else here)");
   task.add_option("--prompt-field", options.fields.prompt, "member or column with the request");
@@ -266,7 +267,9 @@ void declare_model(CLI::App& task, Options& options) {
 void declare_output(CLI::App& task, Options& options) {
   task.add_option("-o,--output", options.output,
                   "folder that keeps every answer: the next run goes on there");
-  task.add_option("--from", options.from, "score stored answers instead of asking a model")->delimiter(',');
+  task.add_option("--from", options.from, "score stored answers instead of asking a model")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   task.add_option("--published", options.published, "the authors' figures for 1B, 3B or 8B beside ours")
       ->check(CLI::IsMember({"1B", "3B", "8B"}));
   task.add_option("--legacy-json", options.legacy_json, "write results as wizard101's scripts did");

@@ -25,8 +25,8 @@ struct GuardOutcome {
 enum class UnparsedRule : uint8_t {
   kCountsOnce,  ///< one wrong answer: the headline
   kPublished,   ///< GuardReasoner's evaluate.py: rows whose true label is "harmful" are left out (a stray
-               ///< quote in its list), every other one is counted as wrong twice
-  kDropped,  ///< left out
+                ///< quote in its list), every other one is counted as wrong twice
+  kDropped,     ///< left out
 };
 inline constexpr std::array kUnparsedRules = {UnparsedRule::kCountsOnce, UnparsedRule::kPublished,
                                               UnparsedRule::kDropped};

@@ -211,6 +211,8 @@ TEST_F(EvalGuard, FaultsInOneLine) {
   expect_one_line({"eval", "guard"}, 2, {"--from"});
   expect_one_line(ask({"--quick", "--per-class", "3"}), 2, {"--quick"});
   expect_fault({"eval", "guard", folder_ / "nowhere", "--data", folder_ / "tools.jsonl"}, {"nowhere"});
+  // A set does not swallow the path behind it.
+  expect_fault({"eval", "guard", "--data", folder_ / "tools.jsonl", folder_ / "nowhere"}, {"nowhere"});
   test::write_file(folder_ / "other.jsonl", "{\"a\":1}\n");
   expect_fault({"eval", "guard", "--from", folder_ / "other.jsonl"},
                {"other.jsonl:1", "no stored prediction"});
