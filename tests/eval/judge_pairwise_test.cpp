@@ -27,7 +27,8 @@ class JudgeByText : public Respondent {
 PromptSet prompt_set(size_t n) {
   PromptSet set{.name = "test", .sha256 = "x", .prompts = {}};
   for (size_t i = 0; i < n; ++i)
-    set.prompts.push_back({std::to_string(i), i % 2 == 0 ? "even" : "odd", {"say something about " + std::to_string(i)}, {}});
+    set.prompts.push_back(
+        {std::to_string(i), i % 2 == 0 ? "even" : "odd", {"say something about " + std::to_string(i)}, {}});
   return set;
 }
 
