@@ -220,7 +220,7 @@ def check_page(driver, page, screenshots, prefixes):
     yield from driver.run(SORT)
     view(driver, 800, 1100, "light", media="print")
     hidden = driver.run("return [...document.querySelectorAll('details > :not(summary)')]"
-                        ".filter((e) => e.getBoundingClientRect().height === 0).length")
+                        ".filter((e) => !e.checkVisibility() || e.getBoundingClientRect().height === 0).length")
     if hidden:
         yield f"{hidden} folded parts are missing in print"
     if screenshots:
