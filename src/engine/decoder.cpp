@@ -14,8 +14,8 @@
 namespace assay {
 namespace {
 
-/// Tokens run together, for which every weight is unpacked once; bounds the activations' memory. Logits do not
-/// depend on it.
+/// Tokens run together, for which every weight is unpacked once; bounds the activations' memory. Logits do
+/// not depend on it.
 constexpr int64_t kChunk = 512;
 /// Tokens whose logits are held together in forward_all.
 constexpr int64_t kLogitsChunk = 16;

@@ -24,7 +24,8 @@ struct Destination {
 
   /// The first `rows` of a token's 8 values. Not inline: unrolled tiles would hold a copy for each register.
   __attribute__((noinline)) void store(__m256 value, int64_t token, int64_t row, int64_t rows) const {
-    if (epilogue.activation != Activation::kNone) value = activate_integer_sum<Ops>(epilogue.activation, value);
+    if (epilogue.activation != Activation::kNone)
+      value = activate_integer_sum<Ops>(epilogue.activation, value);
     const float* residual =
         epilogue.residual ? epilogue.residual + token * epilogue.residual_stride + row : nullptr;
     float* to = out + token * out_stride + row;
