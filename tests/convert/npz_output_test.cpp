@@ -212,13 +212,13 @@ TEST_F(BatchRun, ConvertsThenSkipsThenReplaces) {
 
 TEST_F(BatchRun, WhatIsIncompleteIsNotSkippedAndNotReplacedUnasked) {
   const BatchOutcome first = run_one("{bits: 8}");
-  fs::resize_file(first.output / "weights.npz", 1000);
+  fs::resize_file(first.output / "model.safetensors", 1000);
   EXPECT_FALSE(is_complete_output(first.output, first.recipe));
   const BatchOutcome second = run_one("{bits: 8}");
   EXPECT_EQ(second.status, BatchStatus::kFailed);
   EXPECT_NE(second.error.find("--no-skip"), std::string::npos);
   EXPECT_EQ(run_one("{bits: 8}", {.skip = false}).status, BatchStatus::kConverted);
-  EXPECT_FALSE(is_complete_output(first.output, "int8"));
+  EXPECT_FALSE(is_complete_output(first.output, "npz:int8"));
 }
 
 TEST_F(BatchRun, AMissedTargetIsSaidWithARemedy) {
@@ -267,7 +267,8 @@ TEST_F(BatchRun, AMissingCheckpointIsOneEntrysFault) {
 TEST_F(BatchRun, AWordThatIsNoRecipeStopsBeforeTheWork) {
   EXPECT_THROW(run_one("{bits: 8}", {.recipe = "mlx:4bit"}), UsageError);
   EXPECT_THROW(run_one("{bits: 8}", {.model = "other"}), UsageError);
-  EXPECT_THROW(run_one("{bits: 8}", {.embeddings = "int4"}), UsageError);  // npz has no 4-bit codes
+  EXPECT_THROW(run_one("{bits: 8}", {.recipe = "npz:int8", .embeddings = "int4"}),
+               UsageError);  // npz has no 4-bit codes
   EXPECT_FALSE(fs::exists(folder_ / "out"));
 }
 

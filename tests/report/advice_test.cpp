@@ -82,7 +82,8 @@ TEST_F(AdviceTest, AnIntervalThatReachesZeroShowsNothing) {
 }
 
 TEST_F(AdviceTest, LimitsChooseTheNearestFileThatKeepsThem) {
-  const Advice* fits = find(advise(report_, {.max_bytes = 500.0}), {"Within your limits, b"});
+  const std::vector<Advice> advice = advise(report_, {.max_bytes = 500.0});
+  const Advice* fits = find(advice, {"Within your limits, b"});
   ASSERT_NE(fits, nullptr);
   EXPECT_EQ(fits->measurements, (std::vector<size_t>{1, 3}));  // its bytes, and its divergence
   EXPECT_NE(find(advise(report_, {.min_decode = 30.0}), {"Within your limits, a"}), nullptr);
