@@ -19,7 +19,7 @@ echo
 echo "$model, quantized four ways into $out:"
 build/release/assay compare "$model" \
   --to mlx:8bit,mlx:4bit,gguf:Q8_0,gguf:Q4_K_M -o "$out" \
-  --text "$model/heldout.txt" --prompt "The compiler" --prompt "ROMEO:"
+  --text "$model/heldout.txt" --prompt "What is a trait?" --prompt "What does cargo build do?" --max-tokens 48
 
 encoder=models/rust-books-3M
 echo
@@ -30,6 +30,8 @@ build/release/assay eval encoder "$out/encoder/int8" "$out/encoder/int4" --refer
   --file "$encoder/heldout.jsonl" --label-field label
 
 cat <<MESSAGE
+
+The report of the first comparison, with its charts and what every number rests on: $out/report.html
 
 What to try next:
   build/release/assay inspect $out/mlx-4bit
