@@ -21,8 +21,8 @@ function(assay_compile_options target)
 endfunction()
 
 # assay_precompile(NAME LIBS libraries… HEADERS headers… [LEVEL -O…]): the object library NAME, whose precompiled
-# headers others reuse. Nothing is precompiled without ASSAY_PCH: ccache caches such files only with CCACHE_SLOPPINESS=pch_defines,time_macros, and only a build
-# without it shows that a file includes all it uses.
+# headers others reuse. Nothing is precompiled without ASSAY_PCH: ccache caches such files only with
+# CCACHE_SLOPPINESS=pch_defines,time_macros, and only a build without it shows that a file includes all it uses.
 function(assay_precompile name)
   if(NOT ASSAY_PCH)
     return()
@@ -45,8 +45,8 @@ function(assay_reuse_headers target from)
   endif()
 endfunction()
 
-# assay_compile_fast(TARGET RELEASE_LEVEL): with ASSAY_PCH, less optimization where the compiler spends the time and not the program:
-# -O0 under the sanitizers, which see more there than less, else RELEASE_LEVEL.
+# assay_compile_fast(TARGET RELEASE_LEVEL): with ASSAY_PCH, less optimization where the compiler spends the time
+# and not the program: -O0 under the sanitizers, which see more there than less, else RELEASE_LEVEL.
 function(assay_compile_fast target release_level)
   if(NOT ASSAY_PCH)
     return()
