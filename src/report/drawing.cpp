@@ -101,8 +101,9 @@ Scale scale_around(double low, double high, double from, double to) {
 }
 
 Scale scale_decades(double low, double high, double from, double to) {
-  const double first = std::floor(std::log10(low) + 1e-9);
-  const double last = std::max(first + 1, std::ceil(std::log10(high) - 1e-9));
+  // Powers of ten that a double holds with all its digits, whatever the numbers were.
+  const double first = std::clamp(std::floor(std::log10(low) + 1e-9), -307.0, 307.0);
+  const double last = std::clamp(std::ceil(std::log10(high) - 1e-9), first + 1, 308.0);
   return {.low = std::pow(10.0, first),
           .high = std::pow(10.0, last),
           .from = from,

@@ -43,9 +43,10 @@ TEST_P(EncoderInvariance, ThreadsAndInstructionSetsGiveTheSameBits) {
     for (const Compute compute : {Compute::kExact, Compute::kFast}) {
       const auto expected = run_all(model, {1, compute}, scalar(), texts_);
       for (const EncoderKernels* kernels : available_encoder_kernels())
-        for (const int threads : {1, 2, 3}) {
-          // The scalar table is slow, and 1 thread of it is what all is compared with.
-          if (kernels == &scalar() && threads != 3) continue;
+        for (const int threads : {1, 3}) {
+          // The scalar table is slow, and 1 thread of it is what all is compared with: one more run of it.
+          const bool once_more = threads == 3 && compute == Compute::kFast && format == std::string("int8");
+          if (kernels == &scalar() && !once_more) continue;
           EXPECT_EQ(expected, run_all(model, {threads, compute}, *kernels, texts_))
               << format << " " << compute_name(compute) << " " << kernels->isa << " " << threads;
         }
