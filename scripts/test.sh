@@ -35,7 +35,7 @@ step "the report in a browser"
 bash scripts/report_page.sh build/release
 
 step "build with AddressSanitizer and UndefinedBehaviorSanitizer"
-assay_build asan-ubsan -DASSAY_TESTS=ON
+assay_build asan-ubsan -DASSAY_TESTS=ON -DASSAY_PCH=ON
 step "tests under the sanitizers"
 ctest --preset asan-ubsan -j "$(nproc)"
 
