@@ -91,6 +91,13 @@ class Driver:
         self.process = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.DEVNULL)
         self.session = None
+        try:
+            self.open_session()
+        except Exception:
+            self.process.terminate()
+            raise
+
+    def open_session(self):
         self.address = f"http://127.0.0.1:{self.find_port()}"
         browser = next(path for name in CHROMIUM if (path := shutil.which(name)))
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -292,6 +299,17 @@ def self_test(driver):
     print(f"{len(FAULTS)} planted faults found")
 
 
+def start_driver():
+    """A browser, or None, with the reason told: where none runs there is nothing to test with."""
+    for attempt in (1, 2):
+        try:
+            return Driver()
+        except (RuntimeError, OSError) as error:
+            reason = error
+    print(f"SKIPPED: the browser does not start: {reason}", file=sys.stderr)
+    return None
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("page", type=pathlib.Path, nargs="?")
@@ -302,7 +320,9 @@ def main():
     if not shutil.which("chromedriver") or not any(map(shutil.which, CHROMIUM)):
         print("SKIPPED: no chromium with chromedriver", file=sys.stderr)
         return 3
-    driver = Driver()
+    driver = start_driver()
+    if driver is None:
+        return 3
     try:
         if options.self_test:
             self_test(driver)
