@@ -76,7 +76,9 @@ void compare_answers(Report& report, const PromptSet& prompts, const JudgeCliOpt
     sets.push_back(collect_answers(source_of(subject, options, engine), prompts, decoding, *log, progress));
     const AnswerSet &set = sets.back(), &reference = sets.front();
     add_samples(report, prompts, set);
-    append(report, measurements_of(set, summarize_answers(prompts, set), settings));
+    std::vector<Measurement> made = measurements_of(set, summarize_answers(prompts, set), settings);
+    for (Measurement& m : made) m.task = "answers";  // nobody judged them
+    append(report, std::move(made));
     if (sets.size() > 1) report.measurements.push_back(same_text_share(set, reference, settings));
   }
 }
