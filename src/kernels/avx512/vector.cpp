@@ -186,51 +186,37 @@ const FormatLoops& loops_of(const PackedMatrix& matrix) noexcept {
 
 }  // namespace avx512
 
-const IsaTable kAvx512Isa = {
-    .name = "avx512vnni",
-    .decode = avx512::decode_any,
-    .accumulate = avx512::accumulate,
-    .matmul_plain = avx512::matmul_plain,
-    .matmul_fast = avx512::matmul_fast,
-    .panel_bytes = avx512::panel_bytes,
-    .matmul_panels = avx512::matmul_panels,
-    .score = avx512::score,
-    .score_f16 = avx512::score_f16,
-    .mix = avx512::mix,
-    .mix_f16 = avx512::mix_f16,
-    .quantize_activations = avx512::quantize_activations,
-    .dot = avx512::dot,
-    .dot_f16 = avx512::dot_f16,
-    .add_scaled = avx512::add_scaled,
-    .add_scaled_f16 = avx512::add_scaled_f16,
-    .rms_norm = avx512::rms_norm,
-    .softmax = avx512::softmax,
-    .silu_mul = avx512::silu_mul,
-    .f16_from_f32 = avx512::f16_from_f32,
-};
+namespace {
 
+constexpr IsaTable isa_table(const char* name, decltype(IsaTable::matmul_panels) matmul_panels) {
+  return {
+      .name = name,
+      .decode = avx512::decode_any,
+      .accumulate = avx512::accumulate,
+      .matmul_plain = avx512::matmul_plain,
+      .matmul_fast = avx512::matmul_fast,
+      .panel_bytes = avx512::panel_bytes,
+      .matmul_panels = matmul_panels,
+      .score = avx512::score,
+      .score_f16 = avx512::score_f16,
+      .mix = avx512::mix,
+      .mix_f16 = avx512::mix_f16,
+      .quantize_activations = avx512::quantize_activations,
+      .dot = avx512::dot,
+      .dot_f16 = avx512::dot_f16,
+      .add_scaled = avx512::add_scaled,
+      .add_scaled_f16 = avx512::add_scaled_f16,
+      .rms_norm = avx512::rms_norm,
+      .softmax = avx512::softmax,
+      .silu_mul = avx512::silu_mul,
+      .f16_from_f32 = avx512::f16_from_f32,
+  };
+}
+
+}  // namespace
+
+const IsaTable kAvx512Isa = isa_table("avx512vnni", avx512::matmul_panels);
 /// The tiles of AMX multiply the panels; everything else is AVX-512's.
-const IsaTable kAmxIsa = {
-    .name = "amx",
-    .decode = avx512::decode_any,
-    .accumulate = avx512::accumulate,
-    .matmul_plain = avx512::matmul_plain,
-    .matmul_fast = avx512::matmul_fast,
-    .panel_bytes = avx512::panel_bytes,
-    .matmul_panels = amx::matmul_panels,
-    .score = avx512::score,
-    .score_f16 = avx512::score_f16,
-    .mix = avx512::mix,
-    .mix_f16 = avx512::mix_f16,
-    .quantize_activations = avx512::quantize_activations,
-    .dot = avx512::dot,
-    .dot_f16 = avx512::dot_f16,
-    .add_scaled = avx512::add_scaled,
-    .add_scaled_f16 = avx512::add_scaled_f16,
-    .rms_norm = avx512::rms_norm,
-    .softmax = avx512::softmax,
-    .silu_mul = avx512::silu_mul,
-    .f16_from_f32 = avx512::f16_from_f32,
-};
+const IsaTable kAmxIsa = isa_table("amx", amx::matmul_panels);
 
 }  // namespace assay
