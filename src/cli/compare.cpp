@@ -74,14 +74,21 @@ PromptSet prompts_of(const CompareOptions& options) {
   return set;
 }
 
+/// The files that tasks read, before anything is built.
+struct Inputs {
+  std::vector<Corpus> corpora;
+  std::vector<GuardSet> guard_sets;
+};
+
 /// What only measurements can say goes into the report, task by task.
-void measure(Report& report, const CompareOptions& options, const std::vector<Corpus>& corpora,
-             Progress& progress) {
+void measure(Report& report, const CompareOptions& options, const Inputs& inputs, Progress& progress) {
+  const std::vector<Corpus>& corpora = inputs.corpora;
   const std::filesystem::path output = options.output.empty() ? "" : expand_path(options.output);
   const EngineOptions engine{.threads = options.threads};
   add_sizes(report);
   if (!corpora.empty()) compare_divergence(report, corpora, options.windows, options.threads, progress);
-  if (!options.guard.sets.empty()) compare_guard_task(report, options.guard, engine, output, progress);
+  if (!options.guard.sets.empty())
+    compare_guard_task(report, inputs.guard_sets, options.guard, engine, output, progress);
   const PromptSet prompts = prompts_of(options);
   if (!prompts.prompts.empty() && !options.has_judge())
     compare_answers(report, prompts, options.judge, engine, output, progress);
@@ -94,26 +101,26 @@ void measure(Report& report, const CompareOptions& options, const std::vector<Co
 }
 
 /// What can be wrong with the options is found before the work.
-std::vector<Corpus> prepare(CompareOptions& options, const ConversionSource& source) {
+Inputs prepare(CompareOptions& options, const ConversionSource& source) {
   if (source.model().encoder)
     throw Error({"an encoder writes no text", options.source, "a language model", source.model().architecture,
                  "to measure an encoder: assay eval encoder OUTPUT --reference " + options.source});
   options.fit_context(source.model().max_context);
-  std::vector<Corpus> corpora;
+  Inputs inputs;
   for (const std::string& text : options.texts)
-    corpora.push_back(read_corpus(expand_path(text), options.text_field));
+    inputs.corpora.push_back(read_corpus(expand_path(text), options.text_field));
   options.speed.threads = options.threads;
   options.guard.endpoints = options.judge;
   options.guard.folder = expand_path(options.guard_folder.empty() ? "." : options.guard_folder);
   options.guard.guard.decoding.max_tokens = options.guard_max_tokens;
-  read_guard_sets(options.guard.sets, options.guard.selection, options.guard.folder);
-  return corpora;
+  inputs.guard_sets = read_guard_sets(options.guard.sets, options.guard.selection, options.guard.folder);
+  return inputs;
 }
 
 int run_compare(CompareOptions options) {
   options.check();
   const ConversionSource source = ConversionSource::open(expand_path(options.source));
-  const std::vector<Corpus> corpora = prepare(options, source);
+  const Inputs inputs = prepare(options, source);
   const std::filesystem::path output = options.output.empty() ? "" : expand_path(options.output);
   TerminalProgress progress;
   Report report;
@@ -131,7 +138,7 @@ int run_compare(CompareOptions options) {
                                        .overwrite = options.overwrite},
                                       source, pool, progress);
   }
-  measure(report, options, corpora, progress);
+  measure(report, options, inputs, progress);
   // The latest comparison of a folder stands beside its outputs.
   if (!output.empty()) write_report(report, output, true);
   if (options.json) {

@@ -2,29 +2,13 @@
 
 #include <memory>
 
-#include "base/file.hpp"
-
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::unique_ptr<RecordLog> open_log(const std::filesystem::path& output, const char* name) {
-  if (output.empty()) return std::make_unique<RecordLog>();
-  std::filesystem::create_directories(output);
-  return std::make_unique<RecordLog>(output / name);
-}
-
 AnswerSource source_of(const Subject& subject, const JudgeCliOptions& options, const EngineOptions& engine) {
   return options.source(subject.label, subject.path, engine);
-}
-
-/// Replies that somebody recorded, one JSON object a line.
-std::vector<Json> read_replies(const std::string& path) {
-  std::string text = read_text_file(expand_path(path));
-  if (!text.ends_with('\n')) text += '\n';
-  size_t used = 0;
-  return parse_records(text, path, used);
 }
 
 void add_samples(Report& report, const PromptSet& prompts, const AnswerSet& set) {
@@ -64,7 +48,7 @@ void append(Report& report, std::vector<Measurement> made) {
 
 void compare_answers(Report& report, const PromptSet& prompts, const JudgeCliOptions& options,
                      const EngineOptions& engine, const std::filesystem::path& output, Progress& progress) {
-  const auto log = open_log(output, "answers.jsonl");
+  const auto log = open_record_log(output, "answers.jsonl");
   const DecodingOptions decoding = options.task().decoding;
   const Json settings = {{"prompts", prompts.name},
                          {"prompts_sha256", prompts.sha256},
@@ -85,10 +69,11 @@ void compare_answers(Report& report, const PromptSet& prompts, const JudgeCliOpt
 
 void compare_judge(Report& report, const JudgeCliOptions& options, const EngineOptions& engine,
                    const std::filesystem::path& output, Progress& progress) {
-  const auto answers = open_log(output, "answers.jsonl"), replies = open_log(output, "judge.jsonl");
+  const auto answers = open_record_log(output, "answers.jsonl"),
+             replies = open_record_log(output, "judge.jsonl");
   const std::unique_ptr<Respondent> respondent = options.respondent(engine);
   Judge judge(respondent.get(), options.options(), *replies);
-  if (!options.judge_replies.empty()) judge.add_recorded(read_replies(options.judge_replies));
+  judge.add_recorded(options.recorded_replies());
   const JudgeTask task = options.task();
   const AnswerSource reference = source_of(report.subjects.front(), options, engine);
   std::vector<AnswerSource> candidates;

@@ -99,9 +99,9 @@ void add_flips(Report& report, const Respondence& candidate, std::span<const Gua
 
 }  // namespace
 
-void compare_guard_task(Report& report, const GuardComparisonOptions& options, const EngineOptions& engine,
-                        const std::filesystem::path& output, Progress& progress) {
-  const std::vector<GuardSet> sets = read_guard_sets(options.sets, options.selection, options.folder);
+void compare_guard_task(Report& report, std::span<const GuardSet> sets, const GuardComparisonOptions& options,
+                        const EngineOptions& engine, const std::filesystem::path& output,
+                        Progress& progress) {
   const std::filesystem::path folder = output.empty() ? output : output / "guard";
   if (!folder.empty()) std::filesystem::create_directories(folder);
   std::vector<Respondence> all;

@@ -21,10 +21,10 @@ struct GuardComparisonOptions {
   JudgeCliOptions endpoints{};  ///< how endpoints are reached
 };
 
-/// Puts the rows of every set to every subject, the same prompts with the same decoding, and
+/// Puts the rows of `sets` to every subject, the same prompts with the same decoding, and
 /// adds scores, confusion matrices, flips against the reference and paired differences of all of them.
 /// Answers are kept in `output`/guard (empty: nowhere), so that a run that was stopped goes on.
-void compare_guard_task(Report& report, const GuardComparisonOptions& options, const EngineOptions& engine,
-                        const std::filesystem::path& output, Progress& progress);
+void compare_guard_task(Report& report, std::span<const GuardSet> sets, const GuardComparisonOptions& options,
+                        const EngineOptions& engine, const std::filesystem::path& output, Progress& progress);
 
 }  // namespace assay

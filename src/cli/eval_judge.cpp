@@ -28,19 +28,6 @@ struct Options {
   RunOptions run;
 };
 
-/// Answers and replies that survive: files below -o, or nothing.
-std::unique_ptr<RecordLog> open_log(const std::string& folder, const char* name) {
-  return folder.empty() ? std::make_unique<RecordLog>()
-                        : std::make_unique<RecordLog>(expand_path(folder) / name);
-}
-
-std::vector<Json> read_records(const std::string& path) {
-  std::string text = read_text_file(expand_path(path), size_t{4} << 30);
-  if (!text.ends_with('\n')) text += '\n';
-  size_t used = 0;
-  return parse_records(text, path, used);
-}
-
 /// The requests without a reply as lines that a batch service or a person can answer: key and messages.
 void write_requests(const Judge& judge, const std::string& path, bool overwrite) {
   AtomicFile file(expand_path(path), overwrite);
@@ -126,10 +113,11 @@ int run_judge(const Options& options) {
   const JudgeOptions judge_options = options.judging.options();
   const EngineOptions engine = options.run.engine();
   const std::unique_ptr<Respondent> respondent = options.judging.respondent(engine);
-  const auto answer_log = open_log(options.output, "answers.jsonl"),
-             reply_log = open_log(options.output, "judge.jsonl");
+  const std::filesystem::path folder = options.output.empty() ? "" : expand_path(options.output);
+  const auto answer_log = open_record_log(folder, "answers.jsonl"),
+             reply_log = open_record_log(folder, "judge.jsonl");
   Judge judge(respondent.get(), judge_options, *reply_log);
-  if (!options.judging.judge_replies.empty()) judge.add_recorded(read_records(options.judging.judge_replies));
+  judge.add_recorded(options.judging.recorded_replies());
 
   std::vector<std::string> addresses = options.paths;
   if (!options.reference.empty()) addresses.push_back(options.reference);

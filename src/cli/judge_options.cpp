@@ -177,6 +177,20 @@ AnswerSource JudgeCliOptions::source(const std::string& label, const std::string
                          {.url = endpoint->url, .model = endpoint->model, .api_key = key, .http = http()});
 }
 
+std::vector<nlohmann::ordered_json> JudgeCliOptions::recorded_replies() const {
+  if (judge_replies.empty()) return {};
+  std::string text = read_text_file(expand_path(judge_replies), size_t{4} << 30);
+  if (!text.ends_with('\n')) text += '\n';
+  size_t used = 0;
+  return parse_records(text, judge_replies, used);
+}
+
+std::unique_ptr<RecordLog> open_record_log(const std::filesystem::path& folder, const char* name) {
+  if (folder.empty()) return std::make_unique<RecordLog>();
+  std::filesystem::create_directories(folder);
+  return std::make_unique<RecordLog>(folder / name);
+}
+
 std::vector<std::string> subject_labels(const std::vector<std::string>& addresses) {
   std::vector<std::string> labels;
   for (const std::string& address : addresses) labels.push_back(label_of(address));

@@ -1,5 +1,6 @@
 #pragma once
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,11 +43,16 @@ struct JudgeCliOptions {
   /// host; --endpoint-key-env names another key.
   AnswerSource source(const std::string& label, const std::string& address,
                       const EngineOptions& engine) const;
+  /// What --judge-replies recorded; nothing without it.
+  std::vector<nlohmann::ordered_json> recorded_replies() const;
 
  private:
   HttpOptions http() const;
   std::string judge_key() const;
 };
+
+/// The log `name` in `folder`, which is made where it is missing; in memory where `folder` is empty.
+std::unique_ptr<RecordLog> open_record_log(const std::filesystem::path& folder, const char* name);
 
 /// Labels for addresses: their last part, or the whole where two would be the same.
 std::vector<std::string> subject_labels(const std::vector<std::string>& addresses);
