@@ -59,7 +59,7 @@ CONFIG = {
     "hidden_size": 256,
     "initializer_range": 0.02,
     "intermediate_size": 768,
-    "max_position_embeddings": 512,
+    "max_position_embeddings": 1024,
     "mlp_bias": False,
     "model_type": "llama",
     "num_attention_heads": 4,
