@@ -20,20 +20,20 @@ function(assay_compile_options target)
   endif()
 endfunction()
 
-# assay_precompile(NAME LIBS libraries… HEADERS headers… [LEVEL -O…]): the object library NAME, whose precompiled
-# headers others reuse. Nothing is precompiled without ASSAY_PCH: ccache caches such files only with
+# assay_precompile(NAME [FAST] LIBS libraries… HEADERS headers…): the object library NAME, whose precompiled headers
+# others reuse, those of assay_compile_fast if FAST. Nothing is precompiled without ASSAY_PCH: ccache caches such files only with
 # CCACHE_SLOPPINESS=pch_defines,time_macros, and only a build without it shows that a file includes all it uses.
 function(assay_precompile name)
   if(NOT ASSAY_PCH)
     return()
   endif()
-  cmake_parse_arguments(PCH "" "LEVEL" "LIBS;HEADERS" ${ARGN})
+  cmake_parse_arguments(PCH "FAST" "" "LIBS;HEADERS" ${ARGN})
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${name}.cpp CONTENT "// carries precompiled headers\n")
   add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/${name}.cpp)
   target_link_libraries(${name} PRIVATE ${PCH_LIBS})
   assay_compile_options(${name})
-  if(PCH_LEVEL)
-    assay_compile_fast(${name} ${PCH_LEVEL})
+  if(PCH_FAST)
+    assay_compile_fast(${name})
   endif()
   target_precompile_headers(${name} PRIVATE ${PCH_HEADERS})
 endfunction()
@@ -45,15 +45,13 @@ function(assay_reuse_headers target from)
   endif()
 endfunction()
 
-# assay_compile_fast(TARGET RELEASE_LEVEL): with ASSAY_PCH, less optimization where the compiler spends the time
-# and not the program: -O0 under the sanitizers, which see more there than less, else RELEASE_LEVEL.
-function(assay_compile_fast target release_level)
-  if(NOT ASSAY_PCH)
-    return()
-  elseif(ASSAY_SANITIZE)
+# assay_compile_fast(TARGET): less optimization where the compiler spends the time and not the program: -O0 under the
+# sanitizers, which see more there than less, else -O1.
+function(assay_compile_fast target)
+  if(ASSAY_SANITIZE)
     target_compile_options(${target} PRIVATE -O0)
   else()
-    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:${release_level}>)
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
 endfunction()
 
@@ -71,7 +69,7 @@ function(assay_room name)
     add_library(assay_${name} STATIC ${sources})
     assay_compile_options(assay_${name})
     if(name STREQUAL "cli")
-      assay_compile_fast(assay_cli "-O3")
+      assay_compile_fast(assay_cli)
       assay_reuse_headers(assay_cli assay_cli_headers)
     else()
       assay_reuse_headers(assay_${name} assay_headers)
@@ -120,7 +118,7 @@ function(assay_room_tests name)
   target_compile_definitions(test_${name} PRIVATE ASSAY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   assay_compile_options(test_${name})
   if(NOT name MATCHES "^(tensor|formats|kernels)$")  # whose tests compute much, and inline what they test
-    assay_compile_fast(test_${name} "-O1")
+    assay_compile_fast(test_${name})
     assay_reuse_headers(test_${name} assay_test_headers)
   endif()
   gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60)
