@@ -1,6 +1,6 @@
 #pragma once
 #include <cstdint>
-#include <vector>
+#include <span>
 
 #include "base/thread_pool.hpp"
 #include "engine/kv_cache.hpp"
@@ -10,22 +10,29 @@
 
 namespace assay {
 
+/// Where a token stands: which sequence, at which of its reserved positions.
+struct TokenPlace {
+  KvCache* cache = nullptr;
+  int64_t position = 0;
+  RopeAngles angles;
+};
+
 /// What one attention step works on. Rows are [tokens, heads · head_dim].
 struct AttentionStep {
   int64_t layer = 0;
-  int64_t tokens = 0;
-  float* queries = nullptr;  ///< rotated in place
-  float* keys = nullptr;     ///< rotated in place, then stored
+  std::span<const TokenPlace> places;  ///< one per token; those of a sequence together and in order
+  float* queries = nullptr;            ///< rotated in place
+  float* keys = nullptr;               ///< rotated in place, then stored
   const float* values = nullptr;
   const float* q_norm = nullptr;  ///< [head_dim] or null
   const float* k_norm = nullptr;
-  const std::vector<RopeAngles>* angles = nullptr;  ///< one per token
-  float* out = nullptr;                             ///< [tokens, n_heads · head_dim]
+  float* out = nullptr;  ///< [tokens, n_heads · head_dim]
 };
 
-/// Norms and rotates queries and keys, stores keys and values at the cache's reserved positions, and attends:
-/// every query sees itself, its past and, with a sliding window, only the last `window` positions.
-void attend(const AttentionStep& step, const ModelConfig& config, KvCache& cache, const KernelTable& kernels,
+/// Norms and rotates queries and keys, stores keys and values at their places, and attends: every query sees
+/// itself, its sequence's past and, with a sliding window, only the last `window` positions. What a token
+/// gets depends on its own sequence alone, and not on how its tokens are split over steps.
+void attend(const AttentionStep& step, const ModelConfig& config, const KernelTable& kernels,
             ThreadPool& pool);
 
 }  // namespace assay

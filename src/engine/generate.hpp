@@ -10,10 +10,10 @@
 namespace assay {
 
 struct GenerateOptions {
-  SamplingOptions sampling;
+  SamplingOptions sampling{};
   int64_t max_tokens = 256;
-  int64_t context = 0;            ///< positions of the KV cache; 0: what prompt and max_tokens need
-  std::vector<std::string> stop;  ///< texts that end the answer; they are not part of it
+  int64_t context = 0;              ///< positions of the KV cache; 0: what prompt and max_tokens need
+  std::vector<std::string> stop{};  ///< texts that end the answer; they are not part of it
 };
 
 enum class FinishReason { kEndToken, kStopText, kMaxTokens, kContextFull };
@@ -24,11 +24,13 @@ struct Generation {
   std::string text;
   std::vector<TokenId> tokens;  ///< generated ids, the end token included
   int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  ///< of the prompt, that were not computed: another sample's or a saved cache's
   FinishReason finish = FinishReason::kMaxTokens;
-  double prefill_seconds = 0.0;  ///< prompt to first logits
-  double decode_seconds = 0.0;   ///< after the first token
+  double prefill_seconds = 0.0;  ///< prompt to first logits, other sequences' share of the passes included
+  double decode_seconds = 0.0;   ///< after the first token, likewise
   uint64_t logits_hash = 0;      ///< FNV-1a of the last logits' bits
   uint64_t kv_bytes = 0;
+  int64_t drafted = 0, accepted = 0;  ///< tokens guessed ahead, and those of them that were right
 
   double prefill_tokens_per_second() const noexcept;
   /// Tokens after the first one per second of decoding; 0 when there were none.

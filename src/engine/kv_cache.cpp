@@ -1,35 +1,58 @@
 #include "engine/kv_cache.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.hpp"
+#include "formats/format.hpp"
 
 namespace assay {
+namespace {
 
-KvCache::KvCache(const ModelConfig& config, Compute compute, int64_t max_positions)
+WeightFormat format_of_rows(KvFormat format) noexcept {
+  return ggml_format(format == KvFormat::kF32   ? WeightKind::kF32
+                     : format == KvFormat::kF16 ? WeightKind::kF16
+                                                : WeightKind::kQ8_0);
+}
+
+}  // namespace
+
+KvCache::KvCache(const ModelConfig& config, KvFormat format, int64_t max_positions)
     : n_layers_(config.n_layers),
       n_kv_heads_(config.n_kv_heads),
       head_dim_(config.head_dim),
       max_positions_(max_positions),
-      compute_(compute) {}
+      kv_format_(format),
+      row_format_(format_of_rows(format)),
+      row_dim_(row_dim(config, format)),
+      row_bytes_(assay::row_bytes(row_format_, row_dim_).codes) {}
 
-uint64_t KvCache::bytes_per_position(const ModelConfig& config, Compute compute) noexcept {
-  const auto values = static_cast<uint64_t>(2 * config.n_layers * config.n_kv_heads * config.head_dim);
-  return values * (compute == Compute::kExact ? sizeof(float) : sizeof(uint16_t));
+KvCache KvCache::of_one_layer(const ModelConfig& config, KvFormat format, int64_t max_positions) {
+  KvCache cache(config, format, max_positions);
+  cache.n_layers_ = 1;
+  return cache;
 }
 
-uint64_t KvCache::bytes() const noexcept {
-  return f32_.size() * sizeof(float) + f16_.size() * sizeof(uint16_t);
+int64_t KvCache::row_dim(const ModelConfig& config, KvFormat format) noexcept {
+  const int64_t group = block_length(format_of_rows(format));
+  return (config.head_dim + group - 1) / group * group;
 }
 
-template <typename T>
-void KvCache::regrow(AlignedVector<T>& store, int64_t capacity) {
-  const int64_t heads = n_layers_ * 2 * n_kv_heads_;
-  AlignedVector<T> grown(static_cast<size_t>(heads * capacity * head_dim_));
-  for (int64_t head = 0; head < heads && length_ > 0; ++head)
-    std::copy_n(store.begin() + head * capacity_ * head_dim_, length_ * head_dim_,
-                grown.begin() + head * capacity * head_dim_);
-  store.swap(grown);
+uint64_t KvCache::bytes_per_position(const ModelConfig& config, KvFormat format) noexcept {
+  const size_t row = assay::row_bytes(format_of_rows(format), row_dim(config, format)).codes;
+  return static_cast<uint64_t>(2 * config.n_layers * config.n_kv_heads) * row;
+}
+
+void KvCache::regrow(int64_t capacity) {
+  const auto heads = static_cast<size_t>(n_layers_ * 2 * n_kv_heads_);
+  const size_t from = static_cast<size_t>(capacity_) * row_bytes_,
+               to = static_cast<size_t>(capacity) * row_bytes_;
+  AlignedVector<std::byte> grown(heads * to);
+  for (size_t head = 0; head < heads && length_ > 0; ++head)
+    std::memcpy(grown.data() + head * to, store_.data() + head * from,
+                static_cast<size_t>(length_) * row_bytes_);
+  store_.swap(grown);
+  capacity_ = capacity;
 }
 
 void KvCache::reserve(int64_t positions) {
@@ -42,13 +65,38 @@ void KvCache::reserve(int64_t positions) {
                  {}});
   if (needed <= capacity_) return;
   constexpr int64_t kSmallest = 256;
-  const int64_t capacity = std::min(max_positions_, std::max({needed, 2 * capacity_, kSmallest}));
-  if (compute_ == Compute::kExact) {
-    regrow(f32_, capacity);
+  regrow(std::min(max_positions_, std::max({needed, 2 * capacity_, kSmallest})));
+}
+
+void KvCache::write(Part part, int64_t layer, int64_t head, int64_t position, const float* values,
+                    const KernelTable& kernels) {
+  std::byte* row = store_.data() + offset(part, layer, head, position);
+  if (kv_format_ == KvFormat::kF32) {
+    std::memcpy(row, values, static_cast<size_t>(head_dim_) * sizeof(float));
+  } else if (kv_format_ == KvFormat::kF16) {
+    kernels.f16_from_f32(values, head_dim_, reinterpret_cast<uint16_t*>(row));
   } else {
-    regrow(f16_, capacity);
+    const FormatOps& ops = format_ops(row_format_);
+    const int64_t group = block_length(row_format_), whole = head_dim_ / group * group;
+    ops.quantize_row(row_format_, values, whole, nullptr, {row, nullptr, nullptr});
+    if (whole == head_dim_) return;
+    float last[32] = {};
+    std::copy(values + whole, values + head_dim_, last);
+    ops.quantize_row(row_format_, last, group, nullptr,
+                     {row + assay::row_bytes(row_format_, whole).codes, nullptr, nullptr});
   }
-  capacity_ = capacity;
+}
+
+const float* KvCache::read(Part part, int64_t layer, int64_t head, int64_t first, int64_t count,
+                           float* scratch, const KernelTable& kernels) const {
+  const std::byte* rows = store_.data() + offset(part, layer, head, first);
+  if (kv_format_ == KvFormat::kF32) return reinterpret_cast<const float*>(rows);
+  kernels.dequantize_row(row_format_, {rows, nullptr, nullptr}, count * row_dim_, scratch);
+  return scratch;
+}
+
+std::span<std::byte> KvCache::packed(Part part, int64_t layer, int64_t head, int64_t count) noexcept {
+  return {store_.data() + offset(part, layer, head, 0), static_cast<size_t>(count) * row_bytes_};
 }
 
 }  // namespace assay

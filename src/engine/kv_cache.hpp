@@ -1,22 +1,36 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/aligned.hpp"
 #include "engine/compute.hpp"
+#include "kernels/kernels.hpp"
 #include "models/model_config.hpp"
+#include "tensor/weight_format.hpp"
 
 namespace assay {
 
-/// Keys and values of every position seen so far: per layer and kv head, [capacity, head_dim], f32 for exact
-/// and f16 for fast. Grows by doubling up to `max_positions`.
+/// Keys and values of every position seen so far: per layer keys, then values, of each kv head, packed rows
+/// [capacity, row_dim()]. Grows by doubling up to `max_positions`. A copy is a fork: both go on apart.
 class KvCache {
  public:
-  KvCache(const ModelConfig& config, Compute compute, int64_t max_positions);
+  enum class Part { kKeys, kValues };
+
+  KvCache(const ModelConfig& config, KvFormat format, int64_t max_positions);
+  KvCache(const ModelConfig& config, Compute compute, int64_t max_positions)
+      : KvCache(config, default_kv_format(compute), max_positions) {}
+  /// Room for a single layer, which all layers use in turn: for a text that is run layer by layer and read no
+  /// further.
+  static KvCache of_one_layer(const ModelConfig& config, KvFormat format, int64_t max_positions);
+  static KvCache of_one_layer(const ModelConfig& config, Compute compute, int64_t max_positions) {
+    return of_one_layer(config, default_kv_format(compute), max_positions);
+  }
 
   int64_t length() const noexcept { return length_; }
   int64_t max_positions() const noexcept { return max_positions_; }
-  Compute compute() const noexcept { return compute_; }
-  uint64_t bytes() const noexcept;
+  KvFormat format() const noexcept { return kv_format_; }
+  uint64_t bytes() const noexcept { return store_.size(); }
 
   /// Makes room for `positions` more. Throws Error when that passes max_positions.
   void reserve(int64_t positions);
@@ -24,28 +38,44 @@ class KvCache {
   void advance(int64_t positions) noexcept { length_ += positions; }
   /// Forgets every position from `length` on.
   void truncate(int64_t length) noexcept { length_ = length < length_ ? length : length_; }
+  /// From now on there may be so many positions; not fewer than there are.
+  void set_max_positions(int64_t max_positions) noexcept { max_positions_ = max_positions; }
 
-  /// First key (value) of a head, `head_dim` elements a position; f32_* for exact, f16_* for fast.
-  float* f32_keys(int64_t layer, int64_t head) noexcept { return f32_.data() + offset(layer, head, 0); }
-  float* f32_values(int64_t layer, int64_t head) noexcept { return f32_.data() + offset(layer, head, 1); }
-  uint16_t* f16_keys(int64_t layer, int64_t head) noexcept { return f16_.data() + offset(layer, head, 0); }
-  uint16_t* f16_values(int64_t layer, int64_t head) noexcept { return f16_.data() + offset(layer, head, 1); }
+  /// Values in a row: head_dim, and for q8 as many zeros after it as fill the last group.
+  static int64_t row_dim(const ModelConfig& config, KvFormat format) noexcept;
+  int64_t row_dim() const noexcept { return row_dim_; }
+
+  /// Packs the head_dim floats of one head at a reserved position.
+  void write(Part part, int64_t layer, int64_t head, int64_t position, const float* values,
+             const KernelTable& kernels);
+  /// `count` rows from position `first` on as floats, [count, row_dim()]: in `scratch`, or where they lie.
+  const float* read(Part part, int64_t layer, int64_t head, int64_t first, int64_t count, float* scratch,
+                    const KernelTable& kernels) const;
+  /// The packed rows of the first `count` positions, reserved or written.
+  std::span<std::byte> packed(Part part, int64_t layer, int64_t head, int64_t count) noexcept;
 
   /// Bytes one position costs in all layers.
-  static uint64_t bytes_per_position(const ModelConfig& config, Compute compute) noexcept;
+  static uint64_t bytes_per_position(const ModelConfig& config, KvFormat format) noexcept;
+  static uint64_t bytes_per_position(const ModelConfig& config, Compute compute) noexcept {
+    return bytes_per_position(config, default_kv_format(compute));
+  }
 
  private:
-  int64_t offset(int64_t layer, int64_t head, int64_t which) const noexcept {
-    return ((layer * 2 + which) * n_kv_heads_ + head) * capacity_ * head_dim_;
+  size_t offset(Part part, int64_t layer, int64_t head, int64_t position) const noexcept {
+    const int64_t which = part == Part::kKeys ? 0 : 1;
+    const int64_t row = ((layer % n_layers_ * 2 + which) * n_kv_heads_ + head) * capacity_ + position;
+    return static_cast<size_t>(row) * row_bytes_;
   }
-  template <typename T>
-  void regrow(AlignedVector<T>& store, int64_t capacity);
+  void regrow(int64_t capacity);
 
-  int64_t n_layers_, n_kv_heads_, head_dim_, max_positions_;
+  int64_t n_layers_;  ///< with room of their own
+  int64_t n_kv_heads_, head_dim_, max_positions_;
   int64_t capacity_ = 0, length_ = 0;
-  Compute compute_;
-  AlignedVector<float> f32_;
-  AlignedVector<uint16_t> f16_;
+  KvFormat kv_format_;
+  WeightFormat row_format_;
+  int64_t row_dim_;
+  size_t row_bytes_;
+  AlignedVector<std::byte> store_;
 };
 
 }  // namespace assay
