@@ -10,24 +10,67 @@ namespace assay {
 namespace {
 
 using Kind = WeightKind;
-constexpr LayerRule kMoreBits = LayerRule::kMoreBits, kFirstEighth = LayerRule::kFirstEighth,
-                    kFirstFour = LayerRule::kFirstFour;
+using Role = TensorRole;
+using Rule = KindRule;
+
+constexpr RoleKind kMoreBitsV{Role::kAttnV, Rule::kMoreBits, Kind::kQ6_K};
+constexpr RoleKind kMoreBitsDown{Role::kFfnDown, Rule::kMoreBits, Kind::kQ6_K};
+constexpr RoleKind kSharedV4{Role::kAttnV, Rule::kShared, Kind::kQ4_K};
+constexpr RoleKind kSharedV5{Role::kAttnV, Rule::kShared, Kind::kQ5_K};
+constexpr RoleKind kFirstDown5{Role::kFfnDown, Rule::kFirstEighthPlain, Kind::kQ5_K};
+
+constexpr RoleKind always(Role role, Kind kind) {
+  return {role, Rule::kAlways, kind};
+}
 
 constexpr GgufMix kMixes[] = {
-    // name     type  base         output       attn_v                    ffn_down
-    {"F32", 0, Kind::kF32, Kind::kF32, {}, {}},
-    {"F16", 1, Kind::kF16, Kind::kF16, {}, {}},
-    {"BF16", 32, Kind::kBF16, Kind::kBF16, {}, {}},
-    {"Q8_0", 7, Kind::kQ8_0, Kind::kQ8_0, {}, {}},
-    {"Q4_0", 2, Kind::kQ4_0, Kind::kQ6_K, {}, {}},
-    {"Q4_1", 3, Kind::kQ4_1, Kind::kQ6_K, {}, {}},
-    {"Q5_0", 8, Kind::kQ5_0, Kind::kQ6_K, {}, {}},
-    {"Q5_1", 9, Kind::kQ5_1, Kind::kQ6_K, {}, {}},
-    {"Q4_K_S", 14, Kind::kQ4_K, Kind::kQ6_K, {kFirstFour, Kind::kQ5_K}, {kFirstEighth, Kind::kQ5_K}},
-    {"Q4_K_M", 15, Kind::kQ4_K, Kind::kQ6_K, {kMoreBits, Kind::kQ6_K}, {kMoreBits, Kind::kQ6_K}},
-    {"Q5_K_S", 16, Kind::kQ5_K, Kind::kQ6_K, {}, {}},
-    {"Q5_K_M", 17, Kind::kQ5_K, Kind::kQ6_K, {kMoreBits, Kind::kQ6_K}, {kMoreBits, Kind::kQ6_K}},
-    {"Q6_K", 18, Kind::kQ6_K, Kind::kQ6_K, {}, {}},
+    // name     type  base         output       other kinds by role
+    {"F32", 0, Kind::kF32, Kind::kF32},
+    {"F16", 1, Kind::kF16, Kind::kF16},
+    {"BF16", 32, Kind::kBF16, Kind::kBF16},
+    {"Q8_0", 7, Kind::kQ8_0, Kind::kQ8_0},
+    {"Q4_0", 2, Kind::kQ4_0, Kind::kQ6_K, {{{{Role::kFfnDown, Rule::kFirstEighthWeighted, Kind::kQ4_1}}}}},
+    {"Q4_1", 3, Kind::kQ4_1, Kind::kQ6_K},
+    {"Q5_0", 8, Kind::kQ5_0, Kind::kQ6_K, {{{{Role::kFfnDown, Rule::kFirstEighthWeighted, Kind::kQ5_1}}}}},
+    {"Q5_1", 9, Kind::kQ5_1, Kind::kQ6_K},
+    {"Q2_K",
+     10,
+     Kind::kQ2_K,
+     Kind::kQ6_K,
+     {{kSharedV4, always(Role::kAttnV, Kind::kQ3_K), always(Role::kFfnDown, Kind::kQ3_K),
+       always(Role::kAttnOutput, Kind::kQ3_K)}}},
+    {"Q2_K_S",
+     21,
+     Kind::kQ2_K,
+     Kind::kQ6_K,
+     {{kSharedV4, {{Role::kFfnDown, Rule::kFirstEighth, Kind::kQ4_K}}}}},
+    {"Q3_K_S", 11, Kind::kQ3_K, Kind::kQ6_K},
+    {"Q3_K_M",
+     12,
+     Kind::kQ3_K,
+     Kind::kQ6_K,
+     {{{{Role::kAttnV, Rule::kFirstTwo, Kind::kQ5_K}},
+       always(Role::kAttnV, Kind::kQ4_K),
+       {{Role::kFfnDown, Rule::kFirstSixteenth, Kind::kQ5_K}},
+       always(Role::kFfnDown, Kind::kQ4_K),
+       always(Role::kAttnOutput, Kind::kQ4_K)}}},
+    {"Q3_K_L",
+     13,
+     Kind::kQ3_K,
+     Kind::kQ6_K,
+     {{always(Role::kAttnV, Kind::kQ5_K), always(Role::kFfnDown, Kind::kQ5_K),
+       always(Role::kAttnOutput, Kind::kQ5_K)}}},
+    {"Q4_K_S",
+     14,
+     Kind::kQ4_K,
+     Kind::kQ6_K,
+     {{{{Role::kAttnV, Rule::kFirstFour, Kind::kQ5_K}},
+       {{Role::kFfnDown, Rule::kFirstEighth, Kind::kQ5_K}}}}},
+    {"Q4_K_M", 15, Kind::kQ4_K, Kind::kQ6_K, {{kMoreBitsV, kMoreBitsDown}}},
+    {"Q5_K_S", 16, Kind::kQ5_K, Kind::kQ6_K},
+    {"Q5_K_M", 17, Kind::kQ5_K, Kind::kQ6_K, {{kMoreBitsV, kMoreBitsDown}}},
+    {"Q6_K", 18, Kind::kQ6_K, Kind::kQ6_K},
+    {"IQ4_NL", 25, Kind::kIQ4_NL, Kind::kQ6_K, {{kSharedV5, kFirstDown5}}},
 };
 
 struct MlxRow {
@@ -50,22 +93,21 @@ constexpr std::string_view kAliases[][2] = {{"q4", "mlx:4bit"},
                                             {"none", "mlx:none"}};
 
 /// Names that exist elsewhere; the answer to them is "not yet", not "what?".
-constexpr std::string_view kUnwritten[] = {
-    "gguf:Q2_K",   "gguf:Q2_K_S",  "gguf:Q3_K_S",    "gguf:Q3_K_M", "gguf:Q3_K_L", "gguf:IQ1_S",
-    "gguf:IQ1_M",  "gguf:IQ2_XXS", "gguf:IQ2_XS",    "gguf:IQ2_S",  "gguf:IQ2_M",  "gguf:IQ3_XXS",
-    "gguf:IQ3_XS", "gguf:IQ3_S",   "gguf:IQ3_M",     "gguf:IQ4_NL", "gguf:IQ4_XS", "gguf:TQ1_0",
-    "gguf:TQ2_0",  "gguf:MXFP4",   "gguf:MXFP4_MOE", "mlx:mxfp4",   "mlx:mxfp8",   "mlx:nvfp4"};
+constexpr std::string_view kUnwritten[] = {"gguf:IQ1_S", "gguf:IQ1_M", "gguf:IQ2_XXS", "gguf:IQ2_XS",
+                                           "gguf:IQ2_S", "gguf:IQ2_M", "gguf:IQ3_XXS", "gguf:IQ3_XS",
+                                           "gguf:IQ3_S", "gguf:IQ3_M", "gguf:IQ4_XS",  "gguf:TQ1_0",
+                                           "gguf:TQ2_0", "gguf:MXFP4", "gguf:NVFP4",   "gguf:MXFP4_MOE",
+                                           "mlx:mxfp4",  "mlx:mxfp8",  "mlx:nvfp4"};
 
 struct FileTypeName {
   uint32_t id;
   std::string_view name;
 };
 // llama.h, llama_ftype.
-constexpr FileTypeName kFileTypes[] = {{10, "Q2_K"},    {11, "Q3_K_S"}, {12, "Q3_K_M"}, {13, "Q3_K_L"},
-                                       {19, "IQ2_XXS"}, {20, "IQ2_XS"}, {21, "Q2_K_S"}, {22, "IQ3_XS"},
-                                       {23, "IQ3_XXS"}, {24, "IQ1_S"},  {25, "IQ4_NL"}, {26, "IQ3_S"},
-                                       {27, "IQ3_M"},   {28, "IQ2_S"},  {29, "IQ2_M"},  {30, "IQ4_XS"},
-                                       {31, "IQ1_M"},   {36, "TQ1_0"},  {37, "TQ2_0"},  {38, "MXFP4_MOE"}};
+constexpr FileTypeName kFileTypes[] = {{19, "IQ2_XXS"}, {20, "IQ2_XS"},    {22, "IQ3_XS"}, {23, "IQ3_XXS"},
+                                       {24, "IQ1_S"},   {26, "IQ3_S"},     {27, "IQ3_M"},  {28, "IQ2_S"},
+                                       {29, "IQ2_M"},   {30, "IQ4_XS"},    {31, "IQ1_M"},  {36, "TQ1_0"},
+                                       {37, "TQ2_0"},   {38, "MXFP4_MOE"}, {39, "NVFP4"}};
 
 std::string lower(std::string_view text) {
   std::string result(text);

@@ -1,25 +1,33 @@
 #pragma once
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "models/architecture.hpp"
 #include "tensor/weight_format.hpp"
 
 namespace assay {
 
-/// Which layers of a role get another kind than the base. The names say which of llama.cpp's rules it is.
-enum class LayerRule : uint8_t {
-  kNone,
-  kMoreBits,     ///< use_more_bits: the first and last eighth, and every third layer between
-  kFirstEighth,  ///< layer < n_layers / 8
-  kFirstFour,    ///< layer < 4
+/// When a role gets another kind than the base. The names say which of llama.cpp's rules it is.
+enum class KindRule : uint8_t {
+  kAlways,
+  kMoreBits,             ///< use_more_bits: the first and last eighth, and every third layer between
+  kFirstEighth,          ///< layer < n_layers / 8
+  kFirstSixteenth,       ///< layer < n_layers / 16
+  kFirstFour,            ///< layer < 4
+  kFirstTwo,             ///< layer < 2
+  kShared,               ///< four or more query heads use one value head
+  kFirstEighthPlain,     ///< layer < n_layers / 8, without an importance matrix
+  kFirstEighthWeighted,  ///< layer < n_layers / 8, with one
 };
 
-struct RaisedKind {
-  LayerRule rule = LayerRule::kNone;
-  WeightKind kind = WeightKind::kF32;
+struct RoleKind {
+  TensorRole role;
+  KindRule rule;
+  WeightKind kind;
 };
 
 /// A llama.cpp file type as data: what llama-quantize makes of each role. Source: llama.cpp
@@ -29,7 +37,8 @@ struct GgufMix {
   uint32_t file_type;     ///< general.file_type (llama.h, llama_ftype)
   WeightKind base;
   WeightKind output;  ///< of output.weight, or of a tied embedding
-  RaisedKind attn_v, ffn_down;
+  /// The first that applies to a tensor's role and layer decides; base where none does.
+  std::array<std::optional<RoleKind>, 5> roles{};
 };
 
 /// What an int8 or int4 output makes of an encoder's weights, by what they do. Norms, biases and relative

@@ -9,6 +9,7 @@
 
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
+#include "formats/block_scales.hpp"
 #include "formats/blocks.hpp"
 #include "formats/bounds.hpp"
 #include "formats/importance.hpp"
@@ -31,16 +32,6 @@ void choose_codes(const float* x, float step, const ScaleFit& fit, uint8_t* code
   }
 }
 
-/// The scale of largest magnitude, the first one where several share it; NaN where one is NaN.
-float extreme_scale(const ScaleFit* fits) {
-  float extreme = 0;
-  for (int b = 0; b < kBlocks; ++b) {
-    if (std::isnan(fits[b].scale)) return fits[b].scale;
-    if (std::abs(fits[b].scale) > std::abs(extreme)) extreme = fits[b].scale;
-  }
-  return extreme;
-}
-
 void pack_codes(const uint8_t* codes, Q6_KBlock& block) {
   for (int half = 0; half < 2; ++half) {
     const uint8_t* run = codes + half * 128;
@@ -60,7 +51,9 @@ struct Q6_K {
 
   static void encode_fits(const float* x, const ScaleFit* fits, Block& block) {
     block = {};
-    const float extreme = extreme_scale(fits);
+    float scales[kBlocks];
+    for (int b = 0; b < kBlocks; ++b) scales[b] = fits[b].scale;
+    const float extreme = extreme_scale(scales, kBlocks);
     if (std::abs(extreme) < 1e-15f) return;  // GROUP_MAX_EPS
     const float inverse = -128.0f / extreme;
     block.scale = f16_from_float(1.0f / inverse);

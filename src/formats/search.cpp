@@ -22,7 +22,7 @@ const SearchTable& choose_table() {
 
 }  // namespace
 
-const SearchTable kScalarSearch = {"scalar", fit_lines, fit_scales};
+const SearchTable kScalarSearch = {"scalar", fit_lines, fit_scales, fit_levels};
 
 #if defined(__x86_64__) && !defined(ASSAY_SCALAR_ONLY)
 // The features that the build gives to files in avx2/ and avx512/ (cmake/assay.cmake). F16C, which clang 14

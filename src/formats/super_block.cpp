@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/half.hpp"
+#include "formats/block_scales.hpp"
 #include "formats/blocks.hpp"
 #include "formats/bounds.hpp"
 #include "formats/importance.hpp"
@@ -13,100 +14,6 @@ namespace assay {
 namespace {
 
 constexpr float kMaxScale = 63.0f;  // six bits
-
-int nearest_scale(float value) {
-  return static_cast<int>(clamp_code(round_even(value), 0.0f, kMaxScale));
-}
-
-/// Six-bit codes of 8 non-negative numbers, and their common scale by weighted least squares: a few trial
-/// scales, then single codes are moved while that helps (make_qp_quants). The order of the float
-/// operations is ggml's, since it decides ties.
-struct ScaleSolver {
-  const float *x, *weights;
-  uint8_t* codes;
-  float sum_xl = 0, sum_l2 = 0;  // sums of w * x * code and w * code^2
-
-  float error_of(float inverse, float scale) const {
-    float error = 0;
-    for (int b = 0; b < kLineBlocks; ++b) {
-      const float rest = x[b] - scale * static_cast<float>(nearest_scale(inverse * x[b]));
-      error += weights[b] * rest * rest;
-    }
-    return error;
-  }
-
-  float best_inverse(float max) const {
-    float best = kMaxScale / max;
-    float least = error_of(best, 1.0f / best);
-    for (int trial = -4; trial <= 4; ++trial) {
-      if (trial == 0) continue;
-      const float inverse = (0.1f * static_cast<float>(trial) + kMaxScale) / max;
-      const float error = error_of(inverse, 1.0f / inverse);
-      if (error < least) least = error, best = inverse;
-    }
-    return best;
-  }
-
-  bool improve_code(int b) {
-    const float w = weights[b], old = codes[b];
-    float xl = sum_xl - w * x[b] * old;
-    float l2 = sum_l2 - w * old * old;
-    if (!(xl > 0 && l2 > 0)) return false;
-    const int moved = nearest_scale(x[b] * l2 / xl);
-    if (moved == codes[b]) return false;
-    const float code = static_cast<float>(moved);
-    xl += w * x[b] * code;
-    l2 += w * code * code;
-    if (!(xl * xl * sum_l2 > sum_xl * sum_xl * l2)) return false;
-    codes[b] = static_cast<uint8_t>(moved);
-    sum_xl = xl, sum_l2 = l2;
-    return true;
-  }
-
-  float solve() {
-    const float max = std::max(0.0f, *std::max_element(x, x + kLineBlocks));
-    std::fill_n(codes, kLineBlocks, uint8_t{0});
-    if (!(max >= 1e-15f)) return 0.0f;  // GROUP_MAX_EPS
-    const float inverse = best_inverse(max);
-    for (int b = 0; b < kLineBlocks; ++b) {
-      codes[b] = static_cast<uint8_t>(nearest_scale(inverse * x[b]));
-      const float code = codes[b];
-      sum_xl += weights[b] * x[b] * code;
-      sum_l2 += weights[b] * code * code;
-    }
-    for (int pass = 0; pass < 5; ++pass) {
-      bool changed = false;
-      for (int b = 0; b < kLineBlocks; ++b) changed |= improve_code(b);
-      if (!changed) break;
-    }
-    return sum_l2 > 0 ? sum_xl / sum_l2 : 0.0f;
-  }
-};
-
-/// Without importance: the largest number gets code 63, the others round.
-float choose_plain_scales(const float* x, uint8_t* codes) {
-  const float max = std::max(0.0f, *std::max_element(x, x + kLineBlocks));
-  const float inverse = max > 0 ? kMaxScale / max : 0.0f;
-  for (int b = 0; b < kLineBlocks; ++b) codes[b] = static_cast<uint8_t>(nearest_scale(inverse * x[b]));
-  return max / kMaxScale;
-}
-
-/// Codes of one block on its stored grid; where the stored step is 0, those of the search.
-void choose_codes(const float* x, float step, float offset, const LineFit& fit, int max_code,
-                  uint8_t* codes) {
-  const float high = static_cast<float>(max_code);
-  if (step != 0.0f) {
-    for (int i = 0; i < kBlockLen; ++i) {
-      const float code = clamp_code(round_even((x[i] + offset) / step), 0.0f, high);
-      codes[i] = static_cast<uint8_t>(static_cast<int>(code));
-    }
-    return;
-  }
-  for (int i = 0; i < kBlockLen; ++i) {
-    const float code = clamp_code(round_even(fit.code_scale * (x[i] - fit.code_base)), 0.0f, high);
-    codes[i] = static_cast<uint8_t>(static_cast<int>(code));
-  }
-}
 
 /// From the fits of 8 blocks to the stored numbers. `block_weights` is null without importance.
 void finish_super_block(const float* x, const LineFit* fits, const float* block_weights, int max_code,
@@ -118,18 +25,18 @@ void finish_super_block(const float* x, const LineFit* fits, const float* block_
   }
   float scale, min;
   if (block_weights) {
-    scale = ScaleSolver{scales, block_weights, out.scales}.solve();
-    min = ScaleSolver{mins, block_weights, out.mins}.solve();
+    scale = solve_block_scales(scales, block_weights, kLineBlocks, kMaxScale, out.scales);
+    min = solve_block_scales(mins, block_weights, kLineBlocks, kMaxScale, out.mins);
   } else {
-    scale = choose_plain_scales(scales, out.scales);
-    min = choose_plain_scales(mins, out.mins);
+    scale = round_block_scales(scales, kLineBlocks, kMaxScale, out.scales);
+    min = round_block_scales(mins, kLineBlocks, kMaxScale, out.mins);
   }
   out.scale = f16_from_float(scale);
   out.min = f16_from_float(min);
   const float stored_scale = float_from_f16(out.scale), stored_min = float_from_f16(out.min);
   for (int b = 0; b < kLineBlocks; ++b) {
-    choose_codes(x + b * kBlockLen, stored_scale * out.scales[b], stored_min * out.mins[b], fits[b], max_code,
-                 out.codes + b * kBlockLen);
+    choose_line_codes(x + b * kBlockLen, kBlockLen, stored_scale * out.scales[b], stored_min * out.mins[b],
+                      fits[b], max_code, out.codes + b * kBlockLen);
   }
 }
 

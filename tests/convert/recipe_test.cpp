@@ -35,7 +35,7 @@ TEST(Recipe, UnknownNamesGetTheNearest) {
   EXPECT_NE(fault_of("gguf:Q4_KM").find("did you mean gguf:Q4_K_M?"), std::string::npos);
   EXPECT_NE(fault_of("q4_k_m").find("did you mean gguf:Q4_K_M?"), std::string::npos);
   EXPECT_NE(fault_of("mlx:4bits").find("did you mean mlx:4bit?"), std::string::npos);
-  EXPECT_NE(fault_of("gguf:IQ4_XS").find("known but not written"), std::string::npos);
+  EXPECT_NE(fault_of("gguf:IQ2_XXS").find("known but not written"), std::string::npos);
   EXPECT_NE(fault_of("mlx:4bit-g48").find("no such recipe"), std::string::npos);
   EXPECT_NE(fault_of("mlx:bf16-g32").find("no such recipe"), std::string::npos);
   EXPECT_NE(fault_of("").find("no such recipe"), std::string::npos);

@@ -82,6 +82,14 @@ double largest_packable(const WeightFormat& format) {
       return 3e4 * 63;  // in 63 steps of an f16
     case WeightKind::kQ6_K:
       return 3e4 * 32 * 128;
+    case WeightKind::kQ2_K:
+      return 3e4 * 15;
+    case WeightKind::kQ3_K:
+      return 3e4 * 32 * 4;
+    case WeightKind::kIQ4_NL:
+      return 3e4 * 113;
+    case WeightKind::kIQ4_XS:
+      return 3e4 * 113 * 32;
     default:
       throw std::logic_error("no limit for " + format_name(format));
   }
@@ -254,6 +262,15 @@ std::vector<CodePiece> code_pieces(const WeightFormat& format, int64_t index) {
       return {{(super * 210 + half * 64 + run % 2 * 32 + j) * 8 + run / 2 * 4, 4},
               {(super * 210 + 128 + half * 32 + j) * 8 + run * 2, 2}};
     }
+    case WeightKind::kQ2_K:
+      return {{(super * 84 + 16 + k / 128 * 32 + j) * 8 + k % 128 / 32 * 2, 2}};
+    case WeightKind::kQ3_K:
+      return {{(super * 110 + 32 + k / 128 * 32 + j) * 8 + k % 128 / 32 * 2, 2},
+              {(super * 110 + j) * 8 + k / 32, 1}};
+    case WeightKind::kIQ4_NL:
+      return {{(block * 18 + 2) * 8 + nibble, 4}};
+    case WeightKind::kIQ4_XS:
+      return {{(super * 136 + 8 + k / 32 * 16) * 8 + nibble, 4}};
     default:
       throw std::logic_error("no layout for " + format_name(format));
   }

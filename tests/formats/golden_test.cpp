@@ -39,11 +39,47 @@ std::string digest(const std::vector<float>& values) {
   return sha256_of(std::as_bytes(std::span(values)));
 }
 
+/// Formats whose search is assay's own: not ggml's bytes, but never more than its error.
+bool has_own_search(const WeightFormat& format) {
+  return format.kind == WeightKind::kIQ4_NL || format.kind == WeightKind::kIQ4_XS;
+}
+
+/// Sum of weight * error^2, where a weight is x^2, or by importance what the search minimizes.
+double searched_error(const std::vector<float>& values, const std::vector<float>& source,
+                      const float* importance, int64_t neighbourhood) {
+  double sum = 0, energy = 0;
+  for (size_t i = 0; i < source.size(); ++i) {
+    const double x = source[i], rest = values[i] - x;
+    if (i % static_cast<size_t>(neighbourhood) == 0) {
+      energy = 0;
+      for (int64_t j = 0; j < neighbourhood; ++j)
+        energy += 2 * std::pow(source[i + static_cast<size_t>(j)], 2) / static_cast<double>(neighbourhood);
+    }
+    sum += (importance ? importance[i] * std::sqrt(energy + x * x) : x * x) * rest * rest;
+  }
+  return sum;
+}
+
+/// Neither the plain error nor the one that the search weighs exceeds ggml's, but for what rounding the scale
+/// to f16 may add: each value moves by 2^-11 of itself.
+void expect_no_more_error(const WeightFormat& format, const std::vector<float>& source, const float* weights,
+                          const Packed& theirs) {
+  const std::vector<float> ours = unpack(format, pack(format, source, weights), kCols);
+  const std::vector<float> other = unpack(format, theirs, kCols), zeros(source.size());
+  const int64_t neighbourhood = block_length(format);
+  const auto searched = [&](const std::vector<float>& values) {
+    return std::sqrt(searched_error(values, source, weights, neighbourhood));
+  };
+  EXPECT_LE(searched(ours), searched(other) + searched(zeros) * 0x1p-11);
+  EXPECT_LE(std::sqrt(squared_error(ours, source)),
+            std::sqrt(squared_error(other, source)) + std::sqrt(squared_error(zeros, source)) * 0x1p-11);
+}
+
 TEST(Goldens, GgmlDecodesAndPacksToTheSameBytes) {
   const auto bytes = read_numbers<std::byte>(golden("ggml.bin"));
   const auto importance = read_numbers<float>(golden("importance.f32"));
   const auto lines = read_index("ggml.txt");
-  ASSERT_EQ(lines.size(), 15u);
+  ASSERT_EQ(lines.size(), 19u);
   for (const auto& line : lines) {
     SCOPED_TRACE(line[0] + " " + line[1]);
     const WeightFormat format = ggml_format(find_weight_kind(std::string_view(line[0]))->kind);
@@ -58,7 +94,11 @@ TEST(Goldens, GgmlDecodesAndPacksToTheSameBytes) {
       EXPECT_EQ(count_violations(format, source_row(row), golden_row), 0) << "row " << row;
       if (!format_ops(format).quantize_row) continue;
       const float* weights = line[1] == "plain" ? nullptr : importance.data();
-      EXPECT_EQ(pack(format, source_row(row), weights), golden_row) << "row " << row;
+      if (has_own_search(format)) {
+        expect_no_more_error(format, source_row(row), weights, golden_row);
+      } else {
+        EXPECT_EQ(pack(format, source_row(row), weights), golden_row) << "row " << row;
+      }
     }
     EXPECT_EQ(digest(decoded), line[4]) << "decoded values differ";
   }

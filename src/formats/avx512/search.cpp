@@ -8,6 +8,6 @@ constexpr int kLanes = 16;
 
 }  // namespace
 
-const SearchTable kAvx512Search = {"avx512", fit_lines, fit_scales};
+const SearchTable kAvx512Search = {"avx512", fit_lines, fit_scales, fit_levels};
 
 }  // namespace assay

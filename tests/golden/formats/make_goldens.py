@@ -96,7 +96,7 @@ def pack_ggml(library, source, importance):
 
     for name in ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS"]:
         pack(name, None)
-    for name in ["Q4_K", "Q5_K", "Q6_K"]:
+    for name in ["Q4_K", "Q5_K", "Q6_K", "Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS"]:
         pack(name, importance)
     writer.write()
 
