@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::vector<std::string> paths;
-  std::string reference, compute = "both";
+  std::string reference, compute = "both", kv;
   int threads = 0;
   bool json = false;
   CorpusOptions corpus;
@@ -27,6 +27,12 @@ struct Options {
   std::vector<Compute> computes() const {
     if (compute == "both") return {Compute::kExact, Compute::kFast};
     return {compute_from_name(compute)};
+  }
+  /// Of a candidate.
+  EngineOptions engine(Compute mode) const {
+    EngineOptions options{.threads = threads, .compute = mode};
+    if (!kv.empty()) options.kv = kv_format_from_name(kv);
+    return options;
   }
 };
 
@@ -44,13 +50,11 @@ struct Candidates {
   explicit Candidates(const Options& options) {
     const std::vector<Compute> computes = options.computes();
     for (const std::string& path : options.paths) {
-      models.push_back(std::make_unique<LanguageModel>(
-          expand_path(path), EngineOptions{.threads = options.threads, .compute = computes.front()}));
+      models.push_back(std::make_unique<LanguageModel>(expand_path(path), options.engine(computes.front())));
       running.push_back({.model = models.back().get()});
       rows.push_back({path, computes.front()});
       if (computes.size() == 1) continue;
-      decoders.push_back(std::make_unique<Decoder>(
-          models.back()->file(), EngineOptions{.threads = options.threads, .compute = computes.back()}));
+      decoders.push_back(std::make_unique<Decoder>(models.back()->file(), options.engine(computes.back())));
       running.push_back({.model = models.back().get(), .decoder = decoders.back().get()});
       rows.push_back({path, computes.back()});
     }
@@ -86,6 +90,7 @@ Json result_json(const Candidates::Row& row, const DivergenceResult& r, const Co
                                                                row.compute, Compute::kExact);
   for (const DivergenceFigure& figure : r.figures) metric[figure.name] = to_json(figure.estimate);
   settings["text"] = options.corpus.path;
+  settings["kv"] = options.kv.empty() ? kv_format_name(default_kv_format(row.compute)) : options.kv;
   return {{"path", row.path},
           {"compute", compute_name(row.compute)},
           {"metric", metric},
@@ -187,6 +192,11 @@ RunVerb declare_eval_divergence(CLI::App& eval) {
                    "of the candidates: exact (what the weights lost), fast (what runs by default) or both "
                    "(default)")
       ->check(CLI::IsMember({"exact", "fast", "both"}));
+  task->add_option(
+          "--kv", options->kv,
+          "the candidates keep keys and values as f32, f16 or q8 (default: f32 where exact, f16 where "
+          "fast); the reference always as f32")
+      ->check(CLI::IsMember({"f32", "f16", "q8"}));
   options->corpus.declare(*task, "all");
   add_examples(
       *task,

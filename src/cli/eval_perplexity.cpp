@@ -45,6 +45,8 @@ Json result_json(const std::string& path, const PerplexityResult& r, const Corpu
         {"corpus_sha256", corpus.sha256},
         {"context", options.corpus.windows.context},
         {"compute", options.run.compute},
+        {"kv", kv_format_name(options.run.engine().kv.value_or(
+                   default_kv_format(compute_from_name(options.run.compute))))},
         {"scored", all ? "all positions" : "second half of every window"},
         {"interval", "95 % bootstrap over documents (windows of a single text), 2000 resamples, seed 0"}}}};
 }
@@ -77,6 +79,7 @@ RunVerb declare_eval_perplexity(CLI::App& eval) {
   task->add_option("paths", options->paths, "model directories or GGUF files")->required();
   task->add_flag("--json", options->json, "print one JSON document");
   options->run.declare(*task);
+  options->run.declare_kv(*task);
   options->corpus.declare(*task, "second-half");
   add_examples(*task,
                "  assay eval perplexity model.gguf --text wiki.test.raw --ctx 512\n"

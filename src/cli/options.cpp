@@ -16,8 +16,17 @@ void RunOptions::declare(CLI::App& command) {
       ->check(CLI::IsMember({"exact", "fast"}));
 }
 
+void RunOptions::declare_kv(CLI::App& command) {
+  command
+      .add_option("--kv", kv,
+                  "keep keys and values as f32, f16 or q8 (default: f16, with --compute exact f32)")
+      ->check(CLI::IsMember({"f32", "f16", "q8"}));
+}
+
 EngineOptions RunOptions::engine() const {
-  return {.threads = threads, .compute = compute_from_name(compute)};
+  EngineOptions options{.threads = threads, .compute = compute_from_name(compute)};
+  if (!kv.empty()) options.kv = kv_format_from_name(kv);
+  return options;
 }
 
 void add_examples(CLI::App& command, const std::string& examples) {

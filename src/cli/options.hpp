@@ -12,8 +12,11 @@ namespace assay {
 struct RunOptions {
   int threads = 0;
   std::string compute = "fast";
+  std::string kv;  ///< "": what the mode of computing keeps
 
   void declare(CLI::App& command);
+  /// --kv, for verbs that run a decoder.
+  void declare_kv(CLI::App& command);
   EngineOptions engine() const;
 };
 

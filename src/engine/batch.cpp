@@ -11,11 +11,12 @@
 namespace assay {
 namespace {
 
-/// Positions of a request's cache. Throws Error when the prompt or the wanted context does not fit.
-int64_t context_for(const LanguageModel& model, const BatchRequest& request) {
+/// Positions of a request's cache. Throws Error when the prompt or the wanted context does not fit; `where`
+/// names the prompt among several.
+int64_t context_for(const LanguageModel& model, const BatchRequest& request, const std::string& where) {
   const int64_t limit = model.config().max_context, wanted = request.options.context;
   const auto prompt = static_cast<int64_t>(request.prompt.size());
-  if (request.prompt.empty()) throw Error("no tokens to run");
+  if (request.prompt.empty()) throw Error({"no tokens to run", where, {}, {}, {}});
   if (wanted > limit)
     throw Error({"the model was not made for such a context",
                  {},
@@ -25,7 +26,7 @@ int64_t context_for(const LanguageModel& model, const BatchRequest& request) {
   const int64_t context = std::min(limit, wanted > 0 ? wanted : prompt + request.options.max_tokens);
   if (prompt > context)
     throw Error({"the text is longer than the context",
-                 {},
+                 where,
                  "at most " + std::to_string(context) + " tokens",
                  std::to_string(prompt),
                  {}});
@@ -92,7 +93,8 @@ class Scheduler {
       : model_(model), requests_(requests), options_(options) {
     size_t count = 0;
     for (const BatchRequest& request : requests) {
-      contexts_.push_back(context_for(model, request));
+      const std::string number = std::to_string(contexts_.size() + 1);
+      contexts_.push_back(context_for(model, request, requests.size() > 1 ? "prompt " + number : ""));
       count += static_cast<size_t>(request.samples);
     }
     results_.resize(count);
