@@ -44,6 +44,10 @@ std::string sha256_of(std::span<const std::byte> bytes) {
   return hash.hex();
 }
 
+std::string sha256_of_text(std::string_view text) {
+  return sha256_of(std::as_bytes(std::span(text)));
+}
+
 std::string sha256_of_file(const std::filesystem::path& path) {
   constexpr size_t kWindow = size_t{16} << 20;
   const MappedFile file(path);

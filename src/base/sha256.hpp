@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace assay {
 
@@ -22,6 +23,7 @@ class Sha256 {
 };
 
 std::string sha256_of(std::span<const std::byte> bytes);
+std::string sha256_of_text(std::string_view text);
 /// Streams the file. Throws Error when it cannot be read.
 std::string sha256_of_file(const std::filesystem::path& path);
 

@@ -1,6 +1,5 @@
 #include "cli/options.hpp"
 
-#include <cmath>
 #include <cstdio>
 
 #include "base/error.hpp"
@@ -31,16 +30,6 @@ EngineOptions RunOptions::engine() const {
 
 void add_examples(CLI::App& command, const std::string& examples) {
   command.footer("Examples:\n" + examples);
-}
-
-nlohmann::ordered_json to_json(const Estimate& estimate) {
-  const auto bound = [](double value) {
-    return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
-  };
-  return {{"value", estimate.value},
-          {"low", bound(estimate.low)},
-          {"high", bound(estimate.high)},
-          {"n", estimate.n}};
 }
 
 std::string json_text(const nlohmann::ordered_json& document) {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "engine/compute.hpp"
-#include "eval/statistics.hpp"
+#include "eval/measurement.hpp"
 
 namespace assay {
 
@@ -25,9 +25,6 @@ inline const CLI::Range kCount(int64_t{1}, int64_t{1} << 40, "COUNT");
 
 /// Adds the examples to the end of --help.
 void add_examples(CLI::App& command, const std::string& examples);
-
-/// {value, low, high, n}; infinite bounds (one window only) have no JSON form and become null.
-nlohmann::ordered_json to_json(const Estimate& estimate);
 
 /// The document as indented text with a line break at its end; bytes that are no UTF-8 are replaced.
 std::string json_text(const nlohmann::ordered_json& document);

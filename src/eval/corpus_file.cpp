@@ -114,7 +114,7 @@ Corpus read_corpus(const std::filesystem::path& path, const std::string& field) 
     corpus = text_corpus(bytes);
   }
   corpus.path = path.string();
-  corpus.sha256 = sha256_of(std::as_bytes(std::span(bytes)));
+  corpus.sha256 = sha256_of_text(bytes);
   return corpus;
 }
 

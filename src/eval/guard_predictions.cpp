@@ -33,7 +33,7 @@ GuardLabels truth_from(const std::string& label, bool has_response, const std::s
 /// {prompt, label, predict}
 void take_official(const DatasetRow& row, GuardRecord& record) {
   const std::string prompt = text_member(row, "prompt");
-  record.prompt_sha256 = sha256_of(std::as_bytes(std::span(prompt.data(), prompt.size())));
+  record.prompt_sha256 = sha256_of_text(prompt);
   const size_t input = prompt.find("Human user:\n");
   const auto exchange =
       parse_guard_input(std::string_view(prompt).substr(input == std::string::npos ? prompt.size() : input));

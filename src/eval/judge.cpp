@@ -85,7 +85,7 @@ JudgeRequest Judge::make_request(JudgeMode mode, Question question, int order, u
                    options_.temperature ? Json(*options_.temperature) : Json()};
   for (const ChatMessage& message : question.messages) document.push_back({message.role, message.content});
   const std::string text = document.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return {.key = sha256_of(std::as_bytes(std::span(text))),
+  return {.key = sha256_of_text(text),
           .mode = mode,
           .question = std::move(question),
           .repeat = repeat,

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "eval/speed.hpp"
+#include "eval/machine.hpp"
 
 namespace assay {
 namespace {
@@ -21,10 +21,6 @@ Json hardware_info() {
           {"processor", processor_name()},
           {"python_version", nullptr},  // none takes part
           {"ram_gb", std::round(bytes / 1e8) / 10.0}};
-}
-
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
 }
 
 Json prompt_result(const JudgePrompt& prompt, const PromptAnswer& answer, const PromptScores& scores,
@@ -61,8 +57,9 @@ Json legacy_evaluation(const JudgedSubject& subject, const JudgeTask& task, cons
     document["prompt_results"].push_back(prompt_result(task.prompts.prompts[i], subject.answers.answers[i],
                                                        subject.pointwise->prompts[i], facts.timestamp));
   for (size_t k = 0; k < kPointCriteria.size(); ++k)
-    document["aggregate_scores"][std::string(kPointCriteria[k])] = number(subject.pointwise->means[k].value);
-  document["aggregate_scores"]["generation_time"] = number(subject.summary.seconds.value);
+    document["aggregate_scores"][std::string(kPointCriteria[k])] =
+        finite_json(subject.pointwise->means[k].value);
+  document["aggregate_scores"]["generation_time"] = finite_json(subject.summary.seconds.value);
   document["evaluation_timestamp"] = facts.timestamp;
   document["judge_model"] = judge_model;
   if (facts.format != "baseline") document["hardware_info"] = hardware_info();
@@ -71,7 +68,7 @@ Json legacy_evaluation(const JudgedSubject& subject, const JudgeTask& task, cons
   document["prompts_sha256"] = task.prompts.sha256;
   document["file_sha256"] = subject.answers.file_sha256;
   document["missing_prompts"] = subject.pointwise->missing;
-  document["truncated_share"] = number(subject.summary.truncated.value);
+  document["truncated_share"] = finite_json(subject.summary.truncated.value);
   return document;
 }
 

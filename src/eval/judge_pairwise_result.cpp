@@ -4,19 +4,8 @@
 #include "eval/judge_pairwise.hpp"
 
 namespace assay {
-namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json estimate_json(const Estimate& estimate) {
-  const auto number = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
-  return {{"value", number(estimate.value)},
-          {"low", number(estimate.low)},
-          {"high", number(estimate.high)},
-          {"n", estimate.n}};
-}
-
-}  // namespace
 
 Estimate sensitivity_of(const PairwiseResult& planted) {
   int64_t lost = 0;
@@ -94,15 +83,15 @@ Json to_json(const PairwiseResult& result) {
                        {"identical", prompt.identical}});
   Json categories = Json::object();
   for (const auto& [category, estimate] : result.win_rate_by_category)
-    categories[category] = estimate_json(estimate);
-  return {{"win_rate", estimate_json(result.win_rate)},
-          {"wins", estimate_json(result.wins)},
-          {"ties", estimate_json(result.ties)},
-          {"losses", estimate_json(result.losses)},
-          {"length_controlled_win_rate", estimate_json(result.length_controlled)},
+    categories[category] = to_json(estimate);
+  return {{"win_rate", to_json(result.win_rate)},
+          {"wins", to_json(result.wins)},
+          {"ties", to_json(result.ties)},
+          {"losses", to_json(result.losses)},
+          {"length_controlled_win_rate", to_json(result.length_controlled)},
           {"length_ratio", result.length_ratio},
-          {"order_consistency", estimate_json(result.consistency)},
-          {"first_position_share", estimate_json(result.first_position)},
+          {"order_consistency", to_json(result.consistency)},
+          {"first_position_share", to_json(result.first_position)},
           {"judged_prompts", result.judged},
           {"missing_prompts", result.missing},
           {"missing_pairs", result.missing_pairs},

@@ -51,17 +51,9 @@ PromptScores scores_of(const Judge& judge, const JudgePrompt& prompt,
   return made;
 }
 
-Json estimate_json(const Estimate& estimate) {
-  const auto number = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
-  return {{"value", number(estimate.value)},
-          {"low", number(estimate.low)},
-          {"high", number(estimate.high)},
-          {"n", estimate.n}};
-}
-
 Json means_json(const std::array<Estimate, 4>& means) {
   Json json;
-  for (size_t k = 0; k < means.size(); ++k) json[std::string(kPointCriteria[k])] = estimate_json(means[k]);
+  for (size_t k = 0; k < means.size(); ++k) json[std::string(kPointCriteria[k])] = to_json(means[k]);
   return json;
 }
 

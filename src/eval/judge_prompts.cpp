@@ -20,7 +20,7 @@ std::string hash_of(const std::vector<JudgePrompt>& prompts) {
   for (const JudgePrompt& prompt : prompts)
     document.push_back({prompt.id, prompt.category, prompt.turns, prompt.expected_qualities});
   const std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
-  return sha256_of(std::as_bytes(std::span(text)));
+  return sha256_of_text(text);
 }
 
 std::vector<std::string> split_words(const std::string& text) {

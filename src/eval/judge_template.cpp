@@ -126,7 +126,7 @@ std::string template_sha256(JudgeMode mode) {
   const bool pairwise = mode == JudgeMode::kPairwise;
   const std::string text = std::string(pairwise ? kPairwiseSystem : kPointwiseSystem) + "\n" +
                            std::string(pairwise ? kPairwiseUser : kPointwiseUser);
-  return sha256_of(std::as_bytes(std::span(text)));
+  return sha256_of_text(text);
 }
 
 std::optional<Preference> parse_pairwise_reply(std::string_view text, std::string& fault) {

@@ -11,16 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// JSON has no NaN and no infinities: they become null.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
-template <typename T>
-Json optional_json(const std::optional<T>& value) {
-  return value ? Json(*value) : Json();
-}
-
 template <typename T>
 T required(const Json& json, const char* name) {
   const auto member = json.find(name);
@@ -44,6 +34,10 @@ std::optional<T> optional_member(const Json& json, const char* name) {
 
 }  // namespace
 
+Json finite_json(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
 Measurement make_measurement(std::string subject, std::string task, std::string metric, std::string unit,
                              const Estimate& estimate, std::string n_unit) {
   Measurement made{.subject = std::move(subject),
@@ -64,12 +58,19 @@ PairedVerdict PairedComparison::verdict() const noexcept {
   return above == higher_is_better ? PairedVerdict::kSecondBetter : PairedVerdict::kFirstBetter;
 }
 
+Json to_json(const Estimate& estimate) {
+  return {{"value", finite_json(estimate.value)},
+          {"low", finite_json(estimate.low)},
+          {"high", finite_json(estimate.high)},
+          {"n", estimate.n}};
+}
+
 Json to_json(const Measurement& m) {
   return {{"subject", m.subject},
           {"task", m.task},
           {"metric", m.metric},
           {"unit", m.unit},
-          {"value", number(m.value)},
+          {"value", finite_json(m.value)},
           {"low", optional_json(m.low)},
           {"high", optional_json(m.high)},
           {"n", m.n},
@@ -84,9 +85,9 @@ Json to_json(const PairedComparison& c) {
           {"unit", c.unit},
           {"first", c.first},
           {"second", c.second},
-          {"difference", number(c.difference.value)},
-          {"low", number(c.difference.low)},
-          {"high", number(c.difference.high)},
+          {"difference", finite_json(c.difference.value)},
+          {"low", finite_json(c.difference.low)},
+          {"high", finite_json(c.difference.high)},
           {"n", c.difference.n},
           {"higher_is_better", c.higher_is_better},
           {"p", optional_json(c.p)},

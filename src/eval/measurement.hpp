@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "eval/statistics.hpp"
 
@@ -44,6 +45,18 @@ struct PairedComparison {
   PairedVerdict verdict() const noexcept;
 };
 
+/// The number; null where it is NaN or infinite, which JSON lacks.
+nlohmann::ordered_json finite_json(double value);
+/// The value, null where there is none or it is not finite.
+template <typename T>
+nlohmann::ordered_json optional_json(const std::optional<T>& value) {
+  if (!value) return {};
+  if constexpr (std::is_floating_point_v<T>) return finite_json(*value);
+  return nlohmann::ordered_json(*value);
+}
+
+/// {value, low, high, n}; infinite bounds (one window only) become null.
+nlohmann::ordered_json to_json(const Estimate& estimate);
 nlohmann::ordered_json to_json(const Measurement& measurement);
 nlohmann::ordered_json to_json(const PairedComparison& comparison);
 /// Inverse of to_json. Throws Error naming the member that is missing or of another type.
