@@ -78,8 +78,11 @@ Json curves_json(const DivergenceResult& result) {
       one["tokens"] = point.tokens;
       points.push_back(std::move(one));
     }
-    curves.push_back(
-        {{"metric", curve.metric}, {"by", curve.x_name}, {"unit", curve.unit}, {"points", points}});
+    curves.push_back({{"metric", curve.metric},
+                      {"by", curve.x_name},
+                      {"unit", curve.unit},
+                      {"interval", describe_interval(result, result.kl, curve.resamples)},
+                      {"points", points}});
   }
   return curves;
 }
@@ -88,7 +91,10 @@ Json result_json(const Candidates::Row& row, const DivergenceResult& r, const Co
                  const Options& options) {
   Json metric = Json::object(), settings = divergence_settings(r, corpus, options.corpus.window_options(),
                                                                row.compute, Compute::kExact);
-  for (const DivergenceFigure& figure : r.figures) metric[figure.name] = to_json(figure.estimate);
+  for (const DivergenceFigure& figure : r.figures) {
+    metric[figure.name] = to_json(figure.estimate);
+    metric[figure.name]["interval"] = describe_interval(r, figure.estimate, figure.resamples);
+  }
   settings["text"] = options.corpus.path;
   settings["kv"] = options.kv.empty() ? kv_format_name(default_kv_format(row.compute)) : options.kv;
   return {{"path", row.path},

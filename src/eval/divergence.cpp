@@ -1,7 +1,6 @@
 #include "eval/divergence.hpp"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/error.hpp"
 #include "engine/stopwatch.hpp"
@@ -11,7 +10,7 @@
 namespace assay {
 namespace {
 
-/// Tokens whose logits the two models hold at once: wide enough that the output layer's weights are read
+/// Tokens whose logits the models hold at once: wide enough that the output layer's weights are read
 /// rarely, narrow enough that the logits (16 · 151,936 · 4 bytes = 9.7 MB each) cost little memory.
 constexpr int64_t kLogitsChunk = 16;
 
@@ -19,13 +18,10 @@ constexpr int64_t kLogitsChunk = 16;
 struct Runner {
   Decoder* decoder = nullptr;
   double seconds = 0.0;
-  std::optional<KvCache> cache{};
-
-  void begin_window(int64_t positions) { cache.emplace(decoder->make_cache(positions)); }
 
   void absorb(std::span<const TokenId> tokens) {
     const Stopwatch watch;
-    decoder->absorb(tokens, *cache);
+    decoder->absorb(tokens);
     seconds += watch.seconds();
   }
 
@@ -85,24 +81,16 @@ class SideBySide {
       : reference_{&reference.decoder()}, progress_(progress) {
     for (const DivergenceCandidate& candidate : candidates)
       courses_.push_back({.runner = {&candidate.running()}});
-    chunk_ = reference_.decoder->chunk_tokens();
-    for (const Course& course : courses_) chunk_ = std::max(chunk_, course.runner.decoder->chunk_tokens());
   }
 
   void run_window(std::span<const TokenId> tokens, int64_t first_position, uint32_t cluster) {
     const auto predicting = static_cast<int64_t>(tokens.size()) - 1;  // the last one predicts nothing known
-    reference_.begin_window(predicting);
-    for (Course& course : courses_) course.runner.begin_window(predicting);
-    for (int64_t begin = 0; begin < predicting;) {
-      const int64_t count = std::min(chunk_, predicting - begin);
-      const auto part = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
-      reference_.absorb(part);
-      for (Course& course : courses_) course.runner.absorb(part);
-      for (int64_t at = std::max<int64_t>(0, first_position - begin); at < count; at += kLogitsChunk)
-        compare(tokens, begin, at, std::min(kLogitsChunk, count - at), cluster);
-      begin += count;
-      progress_.advance(static_cast<uint64_t>(count) * courses_.size());
-    }
+    const auto heard = tokens.first(static_cast<size_t>(predicting));
+    reference_.absorb(heard);
+    for (Course& course : courses_) course.runner.absorb(heard);
+    for (int64_t at = first_position; at < predicting; at += kLogitsChunk)
+      compare(tokens, at, std::min(kLogitsChunk, predicting - at), cluster);
+    progress_.advance(static_cast<uint64_t>(predicting) * courses_.size());
   }
 
   std::vector<DivergenceResult> finish() {
@@ -118,8 +106,8 @@ class SideBySide {
   }
 
  private:
-  /// Scores `count` tokens from `at` on of the chunk that begins at position `begin`.
-  void compare(std::span<const TokenId> tokens, int64_t begin, int64_t at, int64_t count, uint32_t cluster) {
+  /// Scores `count` positions from `at` on.
+  void compare(std::span<const TokenId> tokens, int64_t at, int64_t count, uint32_t cluster) {
     const auto logits = reference_.logits_of(at, count);
     const Stopwatch watch;
     const ReferenceRows rows = rows_of(logits, count, reference_.decoder->pool());
@@ -129,7 +117,7 @@ class SideBySide {
       const size_t width = candidate.size() / static_cast<size_t>(count);
       const Stopwatch comparing;
       for (int64_t i = 0; i < count; ++i) {
-        const int64_t position = begin + at + i;
+        const int64_t position = at + i;
         const auto row = static_cast<size_t>(i);
         course.tokens.push_back(
             compare_token(rows.row(row), rows.peaks[row], candidate.subspan(row * width, width),
@@ -145,7 +133,6 @@ class SideBySide {
   Runner reference_;
   std::vector<Course> courses_;
   Progress& progress_;
-  int64_t chunk_ = 0;
 };
 
 uint64_t count_predicting(std::span<const Window> windows) {

@@ -16,6 +16,7 @@ struct DivergenceFigure {
   std::string llama_name;  ///< "99.9% KLD"; empty where llama-perplexity has none
   std::string unit;        ///< "nats/token", "share", …
   Estimate estimate;       ///< infinite bounds where a bootstrap has nothing to say (maximum, minimum)
+  int resamples = 2000;    ///< that the bounds rest on; of quantiles of large corpora fewer
 };
 
 /// Mean of a quantity over parts of the positions.
@@ -30,6 +31,7 @@ struct DivergenceCurve {
   std::string x_name;  ///< "position in the window" or "reference's confidence"
   std::string unit;
   std::vector<Point> points;
+  int resamples = 1000;  ///< behind every point's interval
 };
 
 /// How far a candidate's predictions lie from a reference's on the same tokens, over the full vocabulary,

@@ -1,5 +1,7 @@
 #include "eval/divergence_measurements.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "base/error.hpp"
@@ -8,6 +10,9 @@ namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr uint64_t kSeed = 0;
+constexpr int kResamples = 2000;
 
 /// Mean difference per token of what two candidates have summed over the same documents, second minus first.
 std::vector<Cluster> differences(const std::vector<Cluster>& first, const std::vector<Cluster>& second) {
@@ -37,17 +42,33 @@ PairedComparison compare(const char* metric, const char* unit, bool higher_is_be
                          const std::vector<Cluster>& first, const std::vector<Cluster>& second) {
   const std::vector<Cluster> clusters = differences(first, second);
   PairedComparison made{.task = "divergence", .metric = metric, .unit = unit, .first = {}, .second = {}};
-  made.difference = cluster_mean(clusters, 0);
+  made.difference = cluster_mean(clusters, kSeed);
   made.higher_is_better = higher_is_better;
   std::vector<double> zero(clusters.size()), sums;
   for (const Cluster& cluster : clusters) sums.push_back(cluster.sum);
-  if (clusters.size() >= 2) made.p = paired_exchange_p(zero, sums, 0);
+  if (clusters.size() >= 2) made.p = paired_exchange_p(zero, sums, kSeed);
   if (made.verdict() == PairedVerdict::kNoDifferenceShown)
     made.n_needed = documents_needed(clusters, made.difference.value);
   return made;
 }
 
+void name_subjects(PairedComparison& made, const std::string& first, const std::string& second,
+                   const Json& settings, const std::string& cluster_unit) {
+  made.first = first;
+  made.second = second;
+  made.settings = settings;
+  made.settings["p"] = "exchange of the two by " + cluster_unit + ", two-sided, 10000 draws";
+}
+
 }  // namespace
+
+std::string describe_interval(const DivergenceResult& result, const Estimate& estimate, int resamples) {
+  if (!std::isfinite(estimate.low) && result.kl_clusters.size() < 2)
+    return "none: fewer than two " + result.cluster_unit;
+  if (!std::isfinite(estimate.low)) return "none: a bootstrap cannot tell how far an extreme value may lie";
+  return fmt::format("95 % percentile bootstrap over {}, {} resamples, seed {}", result.cluster_unit,
+                     resamples, kSeed);
+}
 
 Json divergence_settings(const DivergenceResult& result, const Corpus& corpus, const WindowOptions& options,
                          Compute candidate, Compute reference) {
@@ -60,7 +81,7 @@ Json divergence_settings(const DivergenceResult& result, const Corpus& corpus, c
           {"scored", all ? "all positions" : "second half of every window"},
           {"tokens", result.tokens},
           {"windows", result.windows},
-          {"interval", "95 % percentile bootstrap over " + result.cluster_unit + ", 2000 resamples, seed 0"}};
+          {"interval", describe_interval(result, result.kl, kResamples)}};
 }
 
 std::vector<Measurement> measurements_of(const DivergenceResult& result, const std::string& subject,
@@ -70,6 +91,7 @@ std::vector<Measurement> measurements_of(const DivergenceResult& result, const s
     made.push_back(make_measurement(subject, "divergence", figure.name, figure.unit, figure.estimate,
                                     result.cluster_unit));
     made.back().settings = settings;
+    made.back().settings["interval"] = describe_interval(result, figure.estimate, figure.resamples);
     if (!figure.llama_name.empty()) made.back().settings["llama_perplexity_name"] = figure.llama_name;
     made.back().file_sha256 = file_sha256;
   }
@@ -84,12 +106,18 @@ std::vector<PairedComparison> compare_divergences(const DivergenceResult& first,
       compare("kl_mean", "nats/token", false, first.kl_clusters, second.kl_clusters),
       compare("top1_agreement", "share", true, first.top1_clusters, second.top1_clusters),
       compare("ln_ppl_ratio", "nats/token", false, first.nll_clusters, second.nll_clusters)};
-  for (PairedComparison& each : made) {
-    each.first = first_subject;
-    each.second = second_subject;
-    each.settings = settings;
-    each.settings["p"] = "exchange of the two by " + first.cluster_unit + ", two-sided, 10000 draws";
-  }
+  for (PairedComparison& each : made)
+    name_subjects(each, first_subject, second_subject, settings, first.cluster_unit);
+  return made;
+}
+
+PairedComparison compare_with_reference(const DivergenceResult& candidate,
+                                        const std::string& reference_subject,
+                                        const std::string& candidate_subject, const Json& settings) {
+  std::vector<Cluster> none = candidate.nll_clusters;
+  for (Cluster& cluster : none) cluster.sum = 0.0;  // nll_clusters hold the difference to the reference
+  PairedComparison made = compare("ln_ppl_ratio", "nats/token", false, none, candidate.nll_clusters);
+  name_subjects(made, reference_subject, candidate_subject, settings, candidate.cluster_unit);
   return made;
 }
 

@@ -14,6 +14,10 @@ nlohmann::ordered_json divergence_settings(const DivergenceResult& result, const
                                            const WindowOptions& options, Compute candidate,
                                            Compute reference);
 
+/// How an interval over the result's documents or windows was made, or why there is none: what a figure's
+/// "interval" setting says.
+std::string describe_interval(const DivergenceResult& result, const Estimate& estimate, int resamples);
+
 /// Every statistic of the result as a Measurement of task "divergence", about `subject`.
 std::vector<Measurement> measurements_of(const DivergenceResult& result, const std::string& subject,
                                          const std::string& file_sha256,
@@ -27,5 +31,11 @@ std::vector<PairedComparison> compare_divergences(const DivergenceResult& first,
                                                   const std::string& first_subject,
                                                   const std::string& second_subject,
                                                   const nlohmann::ordered_json& settings);
+
+/// The candidate's perplexity against the reference's own: ln PPL ratio, tested and planned in the same way.
+PairedComparison compare_with_reference(const DivergenceResult& candidate,
+                                        const std::string& reference_subject,
+                                        const std::string& candidate_subject,
+                                        const nlohmann::ordered_json& settings);
 
 }  // namespace assay

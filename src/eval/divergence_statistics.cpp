@@ -71,8 +71,7 @@ void weighted_quantiles(std::span<const Sourced> ascending, std::span<const uint
   }
 }
 
-/// Quantiles of a quantity over all tokens, each with its bootstrap interval over clusters. Large corpora are
-/// resampled less often, 200 times at the least: one resample is a walk over all tokens.
+/// Quantiles of a quantity over all tokens, each with its bootstrap interval over clusters.
 std::vector<Estimate> quantiles_of(Tokens tokens, const Value& value, std::span<const double> shares) {
   std::vector<Sourced> ascending;
   for (const TokenDivergence& token : tokens) ascending.push_back({value(token), token.cluster});
@@ -87,10 +86,10 @@ std::vector<Estimate> quantiles_of(Tokens tokens, const Value& value, std::span<
   for (const double each : found)
     estimates.push_back({each, -kInfinity, kInfinity, static_cast<int64_t>(clusters)});
   if (clusters < 2) return estimates;
-  const auto resamples = std::clamp<size_t>(200'000'000 / tokens.size(), 200, 2000);
+  const int resamples = quantile_resamples(tokens.size());
   std::vector<std::vector<double>> drawn(shares.size());
   Rng rng(kSeed);
-  for (size_t i = 0; i < resamples; ++i) {
+  for (int i = 0; i < resamples; ++i) {
     std::fill(weights.begin(), weights.end(), 0);
     double total = 0.0;
     for (size_t k = 0; k < clusters; ++k) {
@@ -136,7 +135,8 @@ void add_quantiles(Tokens tokens, const Value& value, std::span<const NamedShare
   for (const NamedShare& each : named) shares.push_back(each.share);
   const std::vector<Estimate> found = quantiles_of(tokens, value, shares);
   for (size_t i = 0; i < found.size(); ++i)
-    figures.push_back({named[i].name, named[i].llama_name, unit, found[i]});
+    figures.push_back(
+        {named[i].name, named[i].llama_name, unit, found[i], quantile_resamples(tokens.size())});
 }
 
 /// Pearson's correlation of the two models' surprise, token by token.
@@ -185,13 +185,14 @@ DivergenceCurve::Point point_of(Tokens tokens, const Value& value, const Conditi
   const std::vector<Cluster> clusters = sum_clusters(tokens, value, meets);
   double count = 0.0;
   for (const Cluster& cluster : clusters) count += cluster.count;
-  return {x, cluster_mean(clusters, kSeed, 1000), static_cast<int64_t>(count), std::move(label)};
+  return {x, cluster_mean(clusters, kSeed, DivergenceCurve{}.resamples), static_cast<int64_t>(count),
+          std::move(label)};
 }
 
 /// Positions 0, 1, 2–3, 4–7, …: what a short context costs shows early, so the bins double.
 DivergenceCurve curve_by_position(Tokens tokens, const std::string& metric, const std::string& unit,
                                   const Value& value) {
-  DivergenceCurve curve{metric, "position in the window", unit, {}};
+  DivergenceCurve curve{.metric = metric, .x_name = "position in the window", .unit = unit, .points = {}};
   int32_t last = 0;
   for (const TokenDivergence& token : tokens) last = std::max(last, token.position);
   for (int32_t begin = 0, end = 1; begin <= last; begin = end, end *= 2) {
@@ -215,7 +216,7 @@ DivergenceCurve curve_by_confidence(Tokens tokens, const std::string& metric, co
   constexpr Bin kBins[] = {{0.0, 0.1, "below 0.1"}, {0.1, 0.3, "0.1–0.3"}, {0.3, 0.5, "0.3–0.5"},
                            {0.5, 0.7, "0.5–0.7"},   {0.7, 0.9, "0.7–0.9"}, {0.9, 0.99, "0.9–0.99"},
                            {0.99, 2.0, "from 0.99"}};
-  DivergenceCurve curve{metric, "reference's confidence", unit, {}};
+  DivergenceCurve curve{.metric = metric, .x_name = "reference's confidence", .unit = unit, .points = {}};
   for (const Bin& bin : kBins) {
     const auto meets = [&](const TokenDivergence& t) {
       return t.confidence >= bin.from && t.confidence < bin.to;
@@ -256,6 +257,10 @@ void add_means(DivergenceResult& result, Tokens tokens, std::span<const Cluster>
 }
 
 }  // namespace
+
+int quantile_resamples(size_t tokens) noexcept {
+  return static_cast<int>(std::clamp<size_t>(200'000'000 / std::max<size_t>(tokens, 1), 200, 2000));
+}
 
 double TokenDivergence::delta_p() const noexcept {
   return std::exp(-candidate_nll) - std::exp(-reference_nll);

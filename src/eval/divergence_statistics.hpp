@@ -20,6 +20,10 @@ struct TokenDivergence {
   double delta_p() const noexcept;
 };
 
+/// Resamples behind the interval of a quantile over so many tokens: one of them is a walk over all, so that
+/// above 100,000 tokens there are fewer than 2,000, and never below 200.
+int quantile_resamples(size_t tokens) noexcept;
+
 /// Everything but seconds, windows and the clusters' name. tokens must not be empty, clusters ascend.
 DivergenceResult summarize_divergence(std::span<const TokenDivergence> tokens);
 

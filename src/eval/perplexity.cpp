@@ -28,24 +28,18 @@ void score_window(Decoder& decoder, std::span<const TokenId> tokens, int64_t fir
                   Progress& progress) {
   const auto predicting = static_cast<int64_t>(tokens.size()) - 1;  // the last one predicts nothing known
   const auto width = static_cast<size_t>(decoder.config().vocab_size);
-  KvCache cache = decoder.make_cache(predicting);
-  for (int64_t begin = 0; begin < predicting;) {
-    const int64_t count = std::min(decoder.chunk_tokens(), predicting - begin);
-    decoder.absorb(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count)), cache);
-    for (int64_t at = std::max<int64_t>(0, first_position - begin); at < count; at += kLogitsChunk) {
-      const int64_t rows = std::min(kLogitsChunk, count - at);
-      const auto logits = decoder.logits_of(at, rows);
-      for (int64_t i = 0; i < rows; ++i) {
-        const auto row = logits.subspan(static_cast<size_t>(i) * width, width);
-        const LogitPeaks peaks = find_peaks(row, decoder.pool());
-        const auto truth = static_cast<size_t>(tokens[static_cast<size_t>(begin + at + i + 1)]);
-        tally.add(log_sum_exp(row, peaks, decoder.pool()) -
-                  (static_cast<double>(row[truth]) - peaks.highest));
-      }
+  decoder.absorb(tokens.first(static_cast<size_t>(predicting)));
+  for (int64_t at = first_position; at < predicting; at += kLogitsChunk) {
+    const int64_t rows = std::min(kLogitsChunk, predicting - at);
+    const auto logits = decoder.logits_of(at, rows);
+    for (int64_t i = 0; i < rows; ++i) {
+      const auto row = logits.subspan(static_cast<size_t>(i) * width, width);
+      const LogitPeaks peaks = find_peaks(row, decoder.pool());
+      const auto truth = static_cast<size_t>(tokens[static_cast<size_t>(at + i + 1)]);
+      tally.add(log_sum_exp(row, peaks, decoder.pool()) - (static_cast<double>(row[truth]) - peaks.highest));
     }
-    begin += count;
-    progress.advance(static_cast<uint64_t>(count));
   }
+  progress.advance(static_cast<uint64_t>(predicting));
 }
 
 uint64_t count_predicting(std::span<const Window> windows) {

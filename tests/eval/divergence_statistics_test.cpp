@@ -148,6 +148,41 @@ TEST(DivergenceMeasurements, CarrySubjectSettingsAndTheirOtherName) {
   EXPECT_EQ("Mean KLD", kl->settings["llama_perplexity_name"]);
 }
 
+/// Above 100,000 tokens a quantile is resampled less often than a mean, and says so.
+TEST(DivergenceMeasurements, EveryIntervalNamesTheResamplesItRestsOn) {
+  EXPECT_EQ(2000, quantile_resamples(1));
+  EXPECT_EQ(2000, quantile_resamples(100'000));
+  EXPECT_EQ(1000, quantile_resamples(200'000));
+  EXPECT_EQ(200, quantile_resamples(50'000'000));
+  DivergenceResult r = summarize_divergence(sample(3, 100, 0.1, 5));
+  r.cluster_unit = "documents";
+  for (DivergenceFigure& figure : r.figures)
+    if (figure.name == "kl_p99") figure.resamples = quantile_resamples(400'000);
+  const auto interval = [&](const char* metric) {
+    for (const Measurement& m : measurements_of(r, "a", "", {}))
+      if (m.metric == metric) return m.settings["interval"].get<std::string>();
+    return std::string();
+  };
+  EXPECT_NE(interval("kl_mean").find("documents, 2000 resamples"), std::string::npos);
+  EXPECT_NE(interval("kl_p99").find("documents, 500 resamples"), std::string::npos);
+  EXPECT_NE(interval("kl_max").find("none"), std::string::npos);
+  DivergenceResult single = summarize_divergence(sample(1, 100, 0.1, 5));
+  single.cluster_unit = "windows";
+  EXPECT_EQ("none: fewer than two windows", describe_interval(single, single.kl, 2000));
+}
+
+TEST(DivergenceMeasurements, PerplexityAgainstTheReference) {
+  const DivergenceResult r = summarize_divergence(sample(40, 30, 0.3, 7));
+  const PairedComparison made = compare_with_reference(r, "source", "4-bit", {{"compute", "exact"}});
+  EXPECT_EQ("source", made.first);
+  EXPECT_EQ("4-bit", made.second);
+  EXPECT_EQ("ln_ppl_ratio", made.metric);
+  EXPECT_NEAR(r.nll_difference.value, made.difference.value, 1e-12);
+  EXPECT_NEAR(r.nll_difference.low, made.difference.low, 1e-12);
+  EXPECT_EQ("exact", made.settings["compute"]);
+  EXPECT_TRUE(made.p.has_value());
+}
+
 TEST(DivergenceMeasurements, NameAWinnerOnlyWhereTheIntervalExcludesZero) {
   const auto few = summarize_divergence(sample(40, 30, 0.1, 7)),
              same = summarize_divergence(sample(40, 30, 0.1, 8)),
