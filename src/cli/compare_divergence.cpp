@@ -4,14 +4,12 @@
 #include <filesystem>
 #include <memory>
 
-#include "base/error.hpp"
+#include "eval/divergence_measurements.hpp"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr uint64_t kSeed = 0;
 
 /// A subject's weights, once, with a decoder of each arithmetic.
 struct Runner {
@@ -27,30 +25,10 @@ struct Runner {
 /// One subject's result in one arithmetic on one corpus.
 struct Outcome {
   const Subject* subject;
+  Compute compute;
   Json settings;
   DivergenceResult result;
 };
-
-Json settings_of(const Corpus& corpus, const WindowOptions& windows, Compute compute,
-                 const DivergenceResult& result) {
-  return {{"compute", compute_name(compute)},
-          {"reference_compute", "exact"},
-          {"corpus", std::filesystem::path(corpus.path).filename().string()},
-          {"corpus_sha256", corpus.sha256},
-          {"context", windows.context},
-          {"tokens", result.tokens},
-          {"interval", "95 % bootstrap over " + result.cluster_unit + ", 2000 resamples, seed 0"}};
-}
-
-void add_figures(Report& report, const Outcome& outcome) {
-  for (const DivergenceFigure& figure : outcome.result.figures) {
-    Measurement made = make_measurement(outcome.subject->label, "divergence", figure.name, figure.unit,
-                                        figure.estimate, outcome.result.cluster_unit);
-    made.settings = outcome.settings;
-    made.file_sha256 = outcome.subject->sha256;
-    report.measurements.push_back(std::move(made));
-  }
-}
 
 /// The page draws one curve a subject: that of its weights.
 void add_curves(Report& report, const Outcome& outcome) {
@@ -59,7 +37,11 @@ void add_curves(Report& report, const Outcome& outcome) {
                   .task = "divergence",
                   .metric = curve.metric,
                   .x_name = curve.x_name,
-                  .unit = curve.unit};
+                  .unit = curve.unit,
+                  .n_unit = "tokens",
+                  .settings = outcome.settings,
+                  .file_sha256 = outcome.subject->sha256};
+    series.settings["interval"] = describe_interval(outcome.result, outcome.result.kl, curve.resamples);
     for (const DivergenceCurve::Point& point : curve.points) {
       Series::Point drawn{.x = point.x, .y = point.y.value, .n = point.tokens, .label = point.label};
       if (std::isfinite(point.y.low)) drawn.low = point.y.low;
@@ -70,86 +52,27 @@ void add_curves(Report& report, const Outcome& outcome) {
   }
 }
 
-std::vector<double> cluster_means(const std::vector<Cluster>& clusters) {
-  std::vector<double> means;
-  for (const Cluster& cluster : clusters)
-    means.push_back(cluster.count > 0 ? cluster.sum / cluster.count : 0);
-  return means;
-}
-
-/// Clusters that would show the mean difference of these pairs.
-std::optional<int64_t> clusters_needed(const std::vector<double>& first, const std::vector<double>& second) {
-  const auto n = static_cast<double>(first.size());
-  double sum = 0.0, squares = 0.0;
-  for (size_t i = 0; i < first.size(); ++i) {
-    sum += second[i] - first[i];
-    squares += (second[i] - first[i]) * (second[i] - first[i]);
-  }
-  if (n < 2.0) return std::nullopt;
-  const double variance = std::max(0.0, (squares - sum * sum / n) / (n - 1.0));
-  return sample_size_for_mean(std::sqrt(variance), sum / n);
-}
-
-/// Mean over all tokens of second minus first, by clusters.
-PairedComparison compare_clusters(const Outcome& first, const Outcome& second, const char* metric,
-                                  const char* unit, std::vector<Cluster> DivergenceResult::*clusters) {
-  const std::vector<Cluster>&a = first.result.*clusters, &b = second.result.*clusters;
-  const std::vector<double> mean_a = cluster_means(a), mean_b = cluster_means(b);
-  const auto mean_difference = [&](std::span<const size_t> drawn) {
-    Cluster sum_a, sum_b;
-    for (const size_t i : drawn) {
-      sum_a.sum += a[i].sum, sum_a.count += a[i].count;
-      sum_b.sum += b[i].sum, sum_b.count += b[i].count;
-    }
-    return sum_b.sum / sum_b.count - sum_a.sum / sum_a.count;
-  };
-  PairedComparison made{.task = "divergence",
-                        .metric = metric,
-                        .unit = unit,
-                        .first = first.subject->label,
-                        .second = second.subject->label,
-                        .difference = bootstrap(a.size(), mean_difference, kSeed),
-                        .higher_is_better = false,
-                        .p = paired_exchange_p(mean_a, mean_b, kSeed),
-                        .settings = first.settings};
-  made.settings["p"] = "exchange of the two by " + first.result.cluster_unit;
-  if (made.verdict() == PairedVerdict::kNoDifferenceShown) made.n_needed = clusters_needed(mean_a, mean_b);
-  return made;
-}
-
-/// Perplexity against the reference's: the clusters already hold the paired differences of the nll.
-PairedComparison compare_with_reference(const Report& report, const Outcome& outcome) {
-  const std::vector<double> differences = cluster_means(outcome.result.nll_clusters);
-  const std::vector<double> none(differences.size(), 0.0);
-  PairedComparison made{.task = "divergence",
-                        .metric = "ln_ppl_ratio",
-                        .unit = "nats/token",
-                        .first = report.reference,
-                        .second = outcome.subject->label,
-                        .difference = outcome.result.nll_difference,
-                        .higher_is_better = false,
-                        .p = paired_exchange_p(none, differences, kSeed),
-                        .settings = outcome.settings};
-  made.settings["p"] = "exchange of the two by " + outcome.result.cluster_unit;
-  if (made.verdict() == PairedVerdict::kNoDifferenceShown) made.n_needed = clusters_needed(none, differences);
-  return made;
+void append(Report& report, const std::vector<PairedComparison>& made) {
+  report.comparisons.insert(report.comparisons.end(), made.begin(), made.end());
 }
 
 void add_corpus(Report& report, const std::vector<Outcome>& outcomes) {
+  const auto is_candidate = [&](const Outcome& o) { return o.subject->label != report.reference; };
   for (const Outcome& outcome : outcomes) {
-    add_figures(report, outcome);
-    if (outcome.settings["compute"] == "exact") add_curves(report, outcome);
-    if (outcome.subject->label != report.reference)
-      report.comparisons.push_back(compare_with_reference(report, outcome));
+    const Subject& subject = *outcome.subject;
+    for (Measurement& made : measurements_of(outcome.result, subject.label, subject.sha256, outcome.settings))
+      report.measurements.push_back(std::move(made));
+    if (outcome.compute == Compute::kExact) add_curves(report, outcome);
+    if (is_candidate(outcome))
+      append(report,
+             {compare_with_reference(outcome.result, report.reference, subject.label, outcome.settings)});
   }
   for (size_t second = 1; second < outcomes.size(); ++second)
     for (size_t first = 0; first < second; ++first) {
       const Outcome &a = outcomes[first], &b = outcomes[second];
-      const bool both_candidates =
-          a.subject->label != report.reference && b.subject->label != report.reference;
-      if (both_candidates && a.settings["compute"] == b.settings["compute"])
-        report.comparisons.push_back(
-            compare_clusters(a, b, "kl_mean", "nats/token", &DivergenceResult::kl_clusters));
+      if (is_candidate(a) && is_candidate(b) && a.compute == b.compute)
+        append(report,
+               compare_divergences(a.result, b.result, a.subject->label, b.subject->label, a.settings));
     }
 }
 
@@ -175,8 +98,10 @@ void compare_divergence(Report& report, const std::vector<Corpus>& corpora, cons
     std::vector<Outcome> outcomes;
     for (size_t i = 0; i < results.size(); ++i) {
       const Compute compute = i < runners.size() ? Compute::kExact : Compute::kFast;
-      Json settings = settings_of(corpus, windows, compute, results[i]);
-      outcomes.push_back({runners[i % runners.size()]->subject, std::move(settings), std::move(results[i])});
+      Json settings = divergence_settings(results[i], corpus, windows, compute, Compute::kExact);
+      settings["corpus"] = std::filesystem::path(corpus.path).filename().string();
+      outcomes.push_back(
+          {runners[i % runners.size()]->subject, compute, std::move(settings), std::move(results[i])});
     }
     add_corpus(report, outcomes);
   }

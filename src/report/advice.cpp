@@ -10,6 +10,10 @@
 namespace assay {
 namespace {
 
+/// Bands as practitioners read mean KL of instruct models of Qwen's class (smcleod.net, 2026): below 1e-4 the
+/// same, 1e-3 to 5e-3 a good 6-bit file, 1e-2 to 5e-2 a typical 4-bit one, above this visible.
+constexpr double kVisibleKl = 0.1;
+
 /// A candidate's headline numbers, as indices of measurements; nothing where not measured.
 struct Candidate {
   const Subject* subject;
@@ -27,6 +31,7 @@ class Adviser {
     warn_of_false_files();
     advise_quality();
     advise_speed();
+    advise_single();
     advise_needs();
     warn_of_visible_drift();
     warn_of_missing_intervals();
@@ -108,6 +113,39 @@ class Adviser {
     advise_best(&Candidate::decode, true, "speed", "decode", "If speed matters most", "decodes fastest");
   }
 
+  /// With one candidate there is nothing to choose between files, but whether to use this one.
+  void advise_single() {
+    if (candidates_.size() != 1 || !is_trusted(*candidates_[0].subject)) return;
+    const Candidate& only = candidates_[0];
+    const Subject* reference = find_subject(report_, report_.reference);
+    if (only.kl && value(only.kl) <= kVisibleKl) tell_distance(only);
+    if (reference == nullptr) return;
+    const Candidate source = look_up(*reference);
+    if (only.bytes && source.bytes)
+      advice_.push_back(
+          {.text = fmt::format("It takes {}, the reference {}.", text(only.bytes), text(source.bytes)),
+           .measurements = {*only.bytes, *source.bytes}});
+    const PairedComparison* pair = find_pair(source, only, "speed", "decode");
+    if (pair == nullptr || !only.decode || !source.decode) return;
+    const auto winner = winner_of(*pair);
+    const std::string speeds = fmt::format("({} against {})", text(only.decode), text(source.decode));
+    advice_.push_back(
+        {.text = winner ? fmt::format("{} decodes faster, shown {}.", *winner, speeds)
+                        : fmt::format("Of its speed {} {}.", describe_no_difference(*pair), speeds),
+         .measurements = {*only.decode, *source.decode}});
+  }
+
+  void tell_distance(const Candidate& only) {
+    const double kl = value(only.kl);
+    const char* band = kl < 1e-4   ? "too little for readers to notice"
+                       : kl < 5e-3 ? "as near as a good 6-bit file or nearer (up to 0.005)"
+                       : kl < 5e-2 ? "about where 4-bit files lie (0.01 to 0.05)"
+                                   : "further than 4-bit files usually lie (0.01 to 0.05)";
+    advice_.push_back(
+        {.text = fmt::format("{} lies {} from the reference: {}.", only.subject->label, text(only.kl), band),
+         .measurements = {*only.kl}});
+  }
+
   /// Whether a stated limit is kept; `cited` receives the number that says so. A limit on something that was
   /// not measured is not kept.
   bool keeps(const std::optional<double>& limit, std::optional<size_t> index, bool is_minimum,
@@ -139,12 +177,9 @@ class Adviser {
     advice_.push_back({.text = "No measured file keeps all of your limits."});
   }
 
-  /// Bands as practitioners read mean KL of instruct models of Qwen's class (smcleod.net, 2026): below 1e-4
-  /// the same, 1e-3 to 5e-3 a good 6-bit file, 1e-2 to 5e-2 a typical 4-bit one, above 1e-1 visible.
   void warn_of_visible_drift() {
-    constexpr double kVisible = 0.1;
     for (const Candidate& c : candidates_)
-      if (c.kl && value(c.kl) > kVisible)
+      if (c.kl && value(c.kl) > kVisibleKl)
         advice_.push_back({.text = fmt::format(
                                "{} drifts by {}; readers usually notice more than 0.1. Measure your own task "
                                "before you use it, or take more bits.",

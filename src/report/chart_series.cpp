@@ -108,7 +108,8 @@ void draw_axes(Drawing& drawing, const Plot& plot, const SeriesChart& chart) {
 std::string point_title(const Series& line, const SeriesChart& chart, const Point& point) {
   return line.subject + "\n" + chart.x_name + " " + (point.label.empty() ? tick_text(point.x) : point.label) +
          ": " + format_number(point.y, point.low, point.high, line.unit).line() +
-         "\nn = " + format_whole(point.n);
+         "\nn = " + format_whole(point.n) + (line.n_unit.empty() ? "" : " " + line.n_unit) + "\n" +
+         basis_text({.n = {}, .interval = {}, .settings = line.settings, .file_sha256 = line.file_sha256});
 }
 
 /// The area between the intervals' ends, forth along the upper and back along the lower.

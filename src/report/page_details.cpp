@@ -206,6 +206,11 @@ void add_tensors(Markup& out, const Report& report) {
                  return draw_tensor_map(report, subject, *range, width, id, css);
                });
     add_worst_tensors(out, subject);
+    add_basis(out, fmt::format("What {}'s errors rest on", subject.label),
+              {.n = "every weight of every tensor",
+               .interval = "none: all weights were counted",
+               .settings = {{"against", report.reference}, {"recipe", subject.recipe}},
+               .file_sha256 = subject.sha256});
   }
 }
 

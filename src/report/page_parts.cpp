@@ -83,6 +83,24 @@ void add_text(Markup& out, std::string_view text, size_t fold_at) {
   out.leaf("div", whole, {{"class", "text"}, {"dir", "auto"}});
 }
 
+std::string basis_text(const Basis& basis) {
+  std::string text;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) text += (text.empty() ? "" : "\n") + name + value;
+  };
+  add("n = ", basis.n);
+  add("interval: ", basis.interval);
+  add("settings: ", format_settings(basis.settings));
+  add("file sha256 ", basis.file_sha256);
+  return text;
+}
+
+void add_basis(Markup& out, const std::string& summary, const Basis& basis) {
+  const auto fold = out.in("details", {{"class", "more basis"}});
+  out.leaf("summary", summary);
+  out.leaf("div", basis_text(basis), {{"class", "text hash"}, {"dir", "auto"}});
+}
+
 std::string sort_key(double value) {
   return std::isfinite(value) ? fmt::format("{}", value) : "";
 }

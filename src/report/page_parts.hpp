@@ -30,6 +30,15 @@ void add_cell(Markup& out, std::string_view text, std::string_view sort_value = 
               std::string_view css = "");
 /// Text of any length: short as it is, long behind its beginning. Line breaks are kept.
 void add_text(Markup& out, std::string_view text, size_t fold_at = 240);
+/// What numbers without a row of their own rest on, folded: `n`, interval, settings, the weights' hash.
+struct Basis {
+  std::string n, interval;
+  nlohmann::ordered_json settings{};
+  std::string file_sha256{};
+};
+/// "n = …", "interval …", settings and hash in lines; empty ones left out.
+std::string basis_text(const Basis& basis);
+void add_basis(Markup& out, const std::string& summary, const Basis& basis);
 /// The value as a key that the page's script sorts by.
 std::string sort_key(double value);
 

@@ -34,6 +34,27 @@ void add_metric_table(Markup& out, const Report& report, const MetricTable& tabl
   });
 }
 
+Basis basis_of(const Series& line) {
+  int64_t counted = 0;
+  for (const Series::Point& point : line.points) counted += point.n;
+  return {.n = format_whole(counted) + (line.n_unit.empty() ? "" : " " + line.n_unit) + " in " +
+               format_whole(static_cast<int64_t>(line.points.size())) + " points",
+          .interval = "",  // the settings say how it was made
+          .settings = line.settings,
+          .file_sha256 = line.file_sha256};
+}
+
+Basis basis_of(const ConfusionMatrix& matrix) {
+  int64_t rows = 0;
+  for (const std::vector<int64_t>& counts : matrix.counts)
+    for (const int64_t count : counts) rows += count;
+  for (const int64_t count : matrix.unparsed) rows += count;
+  return {.n = format_whole(rows) + " rows",
+          .interval = "none: counts; the shares made of them have one",
+          .settings = matrix.settings,
+          .file_sha256 = matrix.file_sha256};
+}
+
 /// The points of a chart as a table, for who cannot point at them.
 void add_points(Markup& out, const Report& report, const SeriesChart& chart, const std::string& title) {
   const auto fold = out.in("details", {{"class", "more"}});
@@ -56,6 +77,8 @@ void add_points(Markup& out, const Report& report, const SeriesChart& chart, con
           }
         }
       });
+  for (const Series* line : chart.lines)
+    add_basis(out, "What " + line->subject + "'s numbers rest on", basis_of(*line));
 }
 
 void add_series(Markup& out, const Report& report, const SeriesChart& chart, const std::string& id) {
@@ -94,6 +117,7 @@ void add_matrix(Markup& out, const Report& report, const ConfusionMatrix& matrix
         }
       },
       false);
+  add_basis(out, "What these counts rest on", basis_of(matrix));
 }
 
 }  // namespace

@@ -43,6 +43,9 @@ struct Series {
     std::string label{};  ///< of a category axis, e.g. "0.5–0.7"
   };
   std::vector<Point> points{};
+  std::string n_unit{};               ///< what the points count: "tokens"
+  nlohmann::ordered_json settings{};  ///< as a Measurement's
+  std::string file_sha256{};          ///< of the weights
 };
 
 /// counts[truth][prediction]; answers no parser could read stand apart, by truth.
@@ -51,6 +54,8 @@ struct ConfusionMatrix {
   std::vector<std::string> labels{};
   std::vector<std::vector<int64_t>> counts{};
   std::vector<int64_t> unparsed{};
+  nlohmann::ordered_json settings{};  ///< as a Measurement's
+  std::string file_sha256{};          ///< of the weights
 };
 
 /// An item on which a candidate's answer differs from the reference's.

@@ -121,7 +121,10 @@ Series read_series(const Place& p) {
           .metric = p.get<std::string>("metric"),
           .x_name = p.get<std::string>("x_name"),
           .unit = p.get<std::string>("unit"),
-          .points = p.list("points", read_point)};
+          .points = p.list("points", read_point),
+          .n_unit = p.find<std::string>("n_unit").value_or(""),
+          .settings = p.json.value("settings", Json()),
+          .file_sha256 = p.find<std::string>("file_sha256").value_or("")};
 }
 
 ConfusionMatrix read_matrix(const Place& p) {
@@ -136,7 +139,9 @@ ConfusionMatrix read_matrix(const Place& p) {
                          .dataset = p.get<std::string>("dataset"),
                          .labels = p.list("labels", itself<std::string>),
                          .counts = p.list("counts", row),
-                         .unparsed = p.list("unparsed", itself<int64_t>)};
+                         .unparsed = p.list("unparsed", itself<int64_t>),
+                         .settings = p.json.value("settings", Json()),
+                         .file_sha256 = p.find<std::string>("file_sha256").value_or("")};
   const size_t size = matrix.labels.size();
   bool square = matrix.counts.size() == size && (matrix.unparsed.empty() || matrix.unparsed.size() == size);
   for (const auto& counts : matrix.counts) square = square && counts.size() == size;

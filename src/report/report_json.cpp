@@ -1,23 +1,9 @@
-#include <cmath>
-#include <type_traits>
-
 #include "report/report.hpp"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// JSON has no NaN and no infinities: they become null.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
-template <typename T>
-Json optional_json(const std::optional<T>& value) {
-  if constexpr (std::is_floating_point_v<T>) return value ? number(*value) : Json();
-  return value ? Json(*value) : Json();
-}
 
 Json to_json(const TensorFact& tensor);
 Json to_json(const Subject& subject);
@@ -40,7 +26,7 @@ Json to_json(const TensorFact& t) {
           {"role", t.role},
           {"format", t.format},
           {"bytes", t.bytes},
-          {"bits_per_weight", number(t.bits_per_weight)},
+          {"bits_per_weight", finite_json(t.bits_per_weight)},
           {"relative_error", optional_json(t.relative_error)}};
 }
 
@@ -53,26 +39,32 @@ Json to_json(const Subject& s) {
           {"bytes", s.bytes},
           {"parameters", s.parameters},
           {"requested_bits", optional_json(s.requested_bits)},
-          {"bits_per_weight", number(s.bits_per_weight)},
+          {"bits_per_weight", finite_json(s.bits_per_weight)},
           {"verdict", s.verdict},
           {"proven", optional_json(s.proven)},
           {"tensors", list_json(s.tensors)}};
 }
 
 Json to_json(const Series::Point& p) {
-  return {
-      {"x", number(p.x)}, {"y", number(p.y)}, {"low", optional_json(p.low)}, {"high", optional_json(p.high)},
-      {"n", p.n},         {"label", p.label}};
+  return {{"x", finite_json(p.x)},
+          {"y", finite_json(p.y)},
+          {"low", optional_json(p.low)},
+          {"high", optional_json(p.high)},
+          {"n", p.n},
+          {"label", p.label}};
 }
 
 Json to_json(const Series& s) {
-  return {{"subject", s.subject}, {"task", s.task}, {"metric", s.metric},
-          {"x_name", s.x_name},   {"unit", s.unit}, {"points", list_json(s.points)}};
+  return {{"subject", s.subject}, {"task", s.task},         {"metric", s.metric},
+          {"x_name", s.x_name},   {"unit", s.unit},         {"points", list_json(s.points)},
+          {"n_unit", s.n_unit},   {"settings", s.settings}, {"file_sha256", s.file_sha256}};
 }
 
 Json to_json(const ConfusionMatrix& m) {
-  return {{"subject", m.subject}, {"task", m.task},     {"dataset", m.dataset},
-          {"labels", m.labels},   {"counts", m.counts}, {"unparsed", m.unparsed}};
+  return {{"subject", m.subject},   {"task", m.task},
+          {"dataset", m.dataset},   {"labels", m.labels},
+          {"counts", m.counts},     {"unparsed", m.unparsed},
+          {"settings", m.settings}, {"file_sha256", m.file_sha256}};
 }
 
 Json to_json(const Flip& f) {

@@ -16,6 +16,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// Whether `name` is a count that follows from the setting `from`, as a text's tokens follow from the text.
+bool follows_from(const std::vector<const Measurement*>& measurements, const std::string& name,
+                  const std::string& from) {
+  std::map<std::string, Json> known;
+  for (const Measurement* m : measurements) {
+    if (!m->settings.is_object() || !m->settings.contains(name) || !m->settings.contains(from)) return false;
+    if (!m->settings[name].is_number()) return false;
+    if (known.try_emplace(setting_text(m->settings[from]), m->settings[name]).first->second !=
+        m->settings[name])
+      return false;
+  }
+  return true;
+}
+
 /// The settings, among short ones, whose value differs between measurements of the same subject and metric.
 std::vector<std::string> find_conditions(const std::vector<const Measurement*>& measurements) {
   constexpr size_t kLongest = 60;
@@ -34,6 +48,11 @@ std::vector<std::string> find_conditions(const std::vector<const Measurement*>& 
   for (const auto& [key, found] : values)
     if (found.size() > 1) differing.insert(std::get<2>(key));
   std::erase_if(names, [&](const std::string& name) { return !differing.contains(name); });
+  for (size_t i = 0; i < names.size(); ++i)
+    names.erase(
+        std::remove_if(names.begin() + static_cast<ptrdiff_t>(i) + 1, names.end(),
+                       [&](const std::string& later) { return follows_from(measurements, later, names[i]); }),
+        names.end());
   return names;
 }
 

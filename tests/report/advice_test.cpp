@@ -110,6 +110,32 @@ TEST_F(AdviceTest, WithoutIntervalsItSaysWhy) {
   EXPECT_NE(find(advise(report_, {}), {"too short for an interval"}), nullptr);
 }
 
+TEST_F(AdviceTest, ASingleCandidateIsHeldAgainstTheReferenceAlone) {
+  report_.subjects.pop_back();  // b is gone
+  add("source", "size", "bytes", 1600.0, "bytes");
+  add("source", "speed", "decode", 30.0, "tok/s");
+  report_.comparisons.push_back({.task = "speed",
+                                 .metric = "decode",
+                                 .unit = "tok/s",
+                                 .first = "source",
+                                 .second = "a",
+                                 .difference = {10, 8, 12, 7}});
+  std::vector<Advice> advice = advise(report_, {});
+  const Advice* distance = find(advice, {"a lies", "0.002", "6-bit"});
+  ASSERT_NE(distance, nullptr);
+  EXPECT_EQ(distance->measurements, (std::vector<size_t>{2}));
+  EXPECT_NE(find(advice, {"It takes 800 bytes", "the reference 1600 bytes"}), nullptr);
+  EXPECT_NE(find(advice, {"a decodes faster, shown"}), nullptr);
+  EXPECT_EQ(find(advice, {"lies nearest"}), nullptr) << "nearest of one says nothing";
+  // Planted: an interval that reaches 0, and a file that is not what it says.
+  report_.comparisons[0].difference = {10, -1, 21, 7};
+  advice = advise(report_, {});
+  EXPECT_EQ(find(advice, {"faster"}), nullptr);
+  EXPECT_NE(find(advice, {"no difference shown"}), nullptr);
+  report_.subjects[1].proven = false;
+  EXPECT_EQ(find(advise(report_, {}), {"a lies"}), nullptr);
+}
+
 TEST_F(AdviceTest, NothingMeasuredNothingAdvised) {
   report_.measurements.clear();
   EXPECT_TRUE(advise(report_, {}).empty());

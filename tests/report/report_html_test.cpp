@@ -41,11 +41,13 @@ Report poisoned(const std::string& text) {
   for (PairedComparison& c : r.comparisons)
     c.first += text, c.second += text, c.metric += text, c.unit += text;
   for (Series& s : r.series) {
-    s.subject += text, s.x_name += text, s.unit += text;
+    s.subject += text, s.x_name += text, s.unit += text, s.n_unit += text, s.file_sha256 += text;
+    s.settings[text] = text;
     for (Series::Point& p : s.points) p.label += text;
   }
   for (ConfusionMatrix& m : r.matrices) {
-    m.subject += text, m.dataset += text;
+    m.subject += text, m.dataset += text, m.file_sha256 += text;
+    m.settings[text] = text;
     for (std::string& label : m.labels) label += text;
   }
   for (Flip& f : r.flips)
@@ -94,6 +96,20 @@ TEST(ReportHtml, EveryMeasurementHasItsRow) {
   for (size_t i = 0; i < report.measurements.size(); ++i)
     EXPECT_EQ(count(html, "<tr id=\"m" + std::to_string(i) + "\">"), 1u) << i;
   EXPECT_NE(html.find(report.subjects[1].sha256), std::string::npos);
+}
+
+/// Numbers without a row of their own say the same behind a fold: n, settings and the file's hash.
+TEST(ReportHtml, CurvesMatricesAndTensorErrorsSayWhatTheyRestOn) {
+  Report report = sample_report();
+  const size_t curves = report.series.size(), matrices = report.matrices.size();
+  const std::string html = to_html(report);
+  EXPECT_EQ(count(html, "s numbers rest on"), curves);
+  EXPECT_EQ(count(html, "What these counts rest on"), matrices);
+  EXPECT_GE(count(html, "s errors rest on"), 1u);
+  const std::string hash = report.series[0].file_sha256;
+  const size_t with = count(html, hash);
+  for (Series& series : report.series) series.file_sha256.clear(), series.settings = {};
+  EXPECT_LT(count(to_html(report), hash), with) << "planted: curves of no file";
 }
 
 TEST(ReportHtml, EmptySectionsVanish) {

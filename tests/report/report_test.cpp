@@ -34,6 +34,39 @@ TEST(ReportJson, ReadsBackWhatItWrites) {
   EXPECT_EQ(json["schema"], kReportSchema);
 }
 
+/// Reports written before curves and matrices said what they rest on.
+TEST(ReportJson, ReadsCurvesWithoutSettings) {
+  Json json = to_json(sample_report());
+  for (const char* list : {"series", "matrices"})
+    for (Json& each : json[list])
+      for (const char* member : {"n_unit", "settings", "file_sha256"}) each.erase(member);
+  const Report back = report_from_json(json);
+  EXPECT_EQ(back.series.size(), sample_report().series.size());
+  EXPECT_TRUE(back.series[0].settings.is_null());
+  EXPECT_TRUE(back.matrices[0].file_sha256.empty());
+  EXPECT_FALSE(sample_report().series[0].file_sha256.empty());
+}
+
+/// Two texts: what follows from the text is no condition of its own, what does not is.
+TEST(ReportView, CountsThatFollowFromTheTextAreNoConditions) {
+  Report report;
+  report.reference = "source";
+  const auto add = [&](const char* corpus, const char* compute, int tokens) {
+    report.measurements.push_back(
+        {.subject = "a",
+         .task = "divergence",
+         .metric = "kl_mean",
+         .unit = "nats/token",
+         .n_unit = "documents",
+         .settings = {{"compute", compute}, {"corpus", corpus}, {"tokens", tokens}}});
+  };
+  for (const char* compute : {"exact", "fast"}) add("one.txt", compute, 100), add("two.txt", compute, 70);
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(metric_tables(report, "divergence")[0].conditions, (Names{"compute", "corpus"}));
+  report.measurements[0].settings["tokens"] = 99;  // planted: the same text, another number
+  EXPECT_EQ(metric_tables(report, "divergence")[0].conditions, (Names{"compute", "corpus", "tokens"}));
+}
+
 TEST(ReportJson, KeepsNanAndMissingBounds) {
   Report report = sample_report();
   report.measurements[0].value = std::nan("");

@@ -195,6 +195,11 @@ class SampleReport {
                                         .n = 9000 + 1000 * static_cast<int64_t>(i),
                                         .label = buckets[i]});
       }
+      for (Series* series : {&by_position, &by_confidence}) {
+        series->n_unit = "tokens";
+        series->settings = {{"compute", "exact"}, {"corpus", "sample-heldout.txt"}, {"context", 512}};
+        series->file_sha256 = hash_of(c.label);
+      }
       report_.series.push_back(std::move(by_position));
       report_.series.push_back(std::move(by_confidence));
     }
@@ -219,7 +224,9 @@ class SampleReport {
                                   .dataset = "sample-guard",
                                   .labels = {"harmful", "unharmful"},
                                   .counts = {{400 - wrong - 2, wrong}, {wrong - 9, 400 - wrong + 8}},
-                                  .unparsed = {2, 1}});
+                                  .unparsed = {2, 1},
+                                  .settings = settings,
+                                  .file_sha256 = hash_of(label)});
     };
     put("source", 0.843);
     for (const Candidate& c : candidates()) put(c.label, c.f1);
