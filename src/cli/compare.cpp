@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -59,25 +60,43 @@ void correct_p_values(Report& report) {
 }
 
 /// Texts given on the command line, as the prompts of a set.
-PromptSet prompts_of(const CompareOptions& options) {
-  if (!options.judge.prompts.empty() && options.prompts.empty()) return options.judge.task().prompts;
+PromptSet prompts_of(const std::vector<std::string>& texts) {
   PromptSet set{.name = "command line", .sha256 = {}, .prompts = {}};
   std::string all;
-  for (const std::string& text : options.prompts) {
+  for (const std::string& text : texts) {
     set.prompts.push_back({.id = std::to_string(set.prompts.size() + 1),
                            .category = {},
                            .turns = {text},
                            .expected_qualities = {}});
     all += text + '\n';
   }
-  set.sha256 = sha256_of(std::as_bytes(std::span(all)));
+  set.sha256 = sha256_of_text(all);
   return set;
 }
 
 /// The files that tasks read, before anything is built.
 struct Inputs {
-  std::vector<Corpus> corpora;
-  std::vector<GuardSet> guard_sets;
+  std::vector<Corpus> corpora{};
+  std::vector<GuardSet> guard_sets{};
+  std::optional<JudgeTask> answers{};  ///< what is asked, with or without a judge
+};
+
+/// The old projects' files, reserved before anything is measured.
+struct LegacyFiles {
+  std::optional<LegacyGuardResults> guard{};
+  std::optional<LegacyEvaluations> judge{};
+
+  LegacyFiles(const CompareOptions& options, const std::vector<Subject>& subjects) {
+    if (options.legacy.empty()) return;
+    const std::filesystem::path folder = expand_path(options.legacy);
+    const bool replace = options.may_replace_legacy();
+    if (!options.guard.sets.empty()) guard.emplace(folder, replace, options.guard.legacy_schema, subjects);
+    if (!options.has_judge()) return;
+    std::vector<LegacyEvaluations::Address> addresses;
+    for (const Subject& subject : subjects)
+      addresses.push_back({subject.path, subject.label, subject.kind == "reference"});
+    judge.emplace(folder, replace, addresses);
+  }
 };
 
 /// What only measurements can say goes into the report, task by task.
@@ -85,14 +104,17 @@ void measure(Report& report, const CompareOptions& options, const Inputs& inputs
   const std::vector<Corpus>& corpora = inputs.corpora;
   const std::filesystem::path output = options.output.empty() ? "" : expand_path(options.output);
   const EngineOptions engine{.threads = options.threads};
+  LegacyFiles legacy(options, report.subjects);
   add_sizes(report);
   if (!corpora.empty()) compare_divergence(report, corpora, options.windows, options.threads, progress);
   if (!options.guard.sets.empty())
-    compare_guard_task(report, inputs.guard_sets, options.guard, engine, output, progress);
-  const PromptSet prompts = prompts_of(options);
-  if (!prompts.prompts.empty() && !options.has_judge())
-    compare_answers(report, prompts, options.judge, engine, output, progress);
-  if (options.has_judge()) compare_judge(report, options.judge, engine, output, progress);
+    compare_guard_task(report, inputs.guard_sets, options.guard, engine, output,
+                       legacy.guard ? &*legacy.guard : nullptr, progress);
+  if (inputs.answers && !options.has_judge())
+    compare_answers(report, *inputs.answers, options.judge, engine, output, progress);
+  if (inputs.answers && options.has_judge())
+    compare_judge(report, *inputs.answers, options.judge, engine, output,
+                  legacy.judge ? &*legacy.judge : nullptr, progress);
   if (options.speed.rounds > 0) compare_speed(report, options.speed, progress);
   if (corpora.empty()) report.notes.push_back("divergence was not measured: no --text");
   if (options.speed.rounds == 0) report.notes.push_back("speed was not measured: --rounds 0");
@@ -113,6 +135,10 @@ Inputs prepare(CompareOptions& options, const ConversionSource& source) {
   options.guard.endpoints = options.judge;
   options.guard.folder = expand_path(options.guard_folder.empty() ? "." : options.guard_folder);
   options.guard.guard.decoding.max_tokens = options.guard_max_tokens;
+  options.guard.legacy_schema = parse_legacy_schema(options.legacy_schema);
+  if (options.has_judge() || !options.prompts.empty() || !options.judge.prompts.empty())
+    inputs.answers = options.judge.task();
+  if (!options.prompts.empty()) inputs.answers->prompts = prompts_of(options.prompts);
   inputs.guard_sets = read_guard_sets(options.guard.sets, options.guard.selection, options.guard.folder);
   return inputs;
 }

@@ -1,5 +1,7 @@
 #include "cli/compare_answers.hpp"
 
+#include <fmt/format.h>
+
 #include <memory>
 
 namespace assay {
@@ -44,12 +46,24 @@ void append(Report& report, std::vector<Measurement> made) {
                              std::make_move_iterator(made.end()));
 }
 
+/// What the judge was asked, what it cost, and what is missing.
+void note_ledger(Report& report, const JudgeLedger& ledger) {
+  std::string note =
+      fmt::format("the judge was asked {} times, {} verdicts are missing", ledger.requests, ledger.missing);
+  if (ledger.cost)
+    note += fmt::format("; its replies cost {:.6g} {} (prices: {})", *ledger.cost, ledger.price->currency,
+                        ledger.price->version);
+  if (ledger.stopped_by_budget) note += "; stopped before the budget was exceeded";
+  report.notes.push_back(note);
+}
+
 }  // namespace
 
-void compare_answers(Report& report, const PromptSet& prompts, const JudgeCliOptions& options,
+void compare_answers(Report& report, const JudgeTask& task, const JudgeCliOptions& options,
                      const EngineOptions& engine, const std::filesystem::path& output, Progress& progress) {
   const auto log = open_record_log(output, "answers.jsonl");
-  const DecodingOptions decoding = options.task().decoding;
+  const PromptSet& prompts = task.prompts;
+  const DecodingOptions& decoding = task.decoding;
   const Json settings = {{"prompts", prompts.name},
                          {"prompts_sha256", prompts.sha256},
                          {"decoding", to_json(decoding)},
@@ -67,20 +81,22 @@ void compare_answers(Report& report, const PromptSet& prompts, const JudgeCliOpt
   }
 }
 
-void compare_judge(Report& report, const JudgeCliOptions& options, const EngineOptions& engine,
-                   const std::filesystem::path& output, Progress& progress) {
+void compare_judge(Report& report, const JudgeTask& task, const JudgeCliOptions& options,
+                   const EngineOptions& engine, const std::filesystem::path& output,
+                   LegacyEvaluations* legacy, Progress& progress) {
   const auto answers = open_record_log(output, "answers.jsonl"),
              replies = open_record_log(output, "judge.jsonl");
   const std::unique_ptr<Respondent> respondent = options.respondent(engine);
   Judge judge(respondent.get(), options.options(), *replies);
   judge.add_recorded(options.recorded_replies());
-  const JudgeTask task = options.task();
   const AnswerSource reference = source_of(report.subjects.front(), options, engine);
   std::vector<AnswerSource> candidates;
   for (size_t i = 1; i < report.subjects.size(); ++i)
     candidates.push_back(source_of(report.subjects[i], options, engine));
   const JudgeTaskResult result = run_judge_task(task, &reference, candidates, judge, *answers, progress);
+  if (legacy != nullptr) legacy->write(task, result, judge.options().model);
   append(report, measurements_of(result));
+  note_ledger(report, result.ledger);
   if (result.reference) add_samples(report, task.prompts, result.reference->answers);
   for (const JudgedSubject& candidate : result.candidates) {
     add_samples(report, task.prompts, candidate.answers);

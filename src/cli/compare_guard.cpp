@@ -1,6 +1,5 @@
 #include "cli/compare_guard.hpp"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,11 +18,13 @@ struct Respondence {
   std::vector<GuardOutcome> outcomes{};
 };
 
-/// A name that a file can have.
-std::string file_name(std::string label) {
-  std::replace_if(
-      label.begin(), label.end(), [](char c) { return c == '/' || c == ':' || c == '#'; }, '_');
-  return label;
+/// Labels, and what the figures made of them rest on.
+void finish(Respondence& asked, const GuardOptions& options) {
+  asked.outcomes = guard_outcomes(asked.records, options.parser);
+  asked.settings["parser"] = guard_parser_name(options.parser);
+  asked.settings["unparsed"] = unparsed_rule_name(UnparsedRule::kCountsOnce);
+  asked.settings["interval"] =
+      "95 %: shares by Wilson, F1 by bootstrap over requests, 2000 resamples, seed 0";
 }
 
 /// A server gets the same prompts as one message each; the chat template is then its own.
@@ -36,12 +37,12 @@ Respondence ask_endpoint(const Subject& subject, std::span<const GuardSet> sets,
                                  {"decoding", to_json(options.guard.decoding)}}};
   std::optional<GuardStore> store;
   if (!folder.empty())
-    store.emplace(folder / ("guard-" + file_name(subject.label) + ".jsonl"), asked.settings);
+    store.emplace(folder / ("guard-" + file_name_of(subject.label) + ".jsonl"), asked.settings);
   const std::unique_ptr<Respondent> respondent =
       options.endpoints.source(subject.label, subject.path, {}).open();
   asked.records = run_guard(
       *respondent, {.sets = sets, .options = options.guard, .store = store ? &*store : nullptr}, progress);
-  asked.outcomes = guard_outcomes(asked.records, options.guard.parser);
+  finish(asked, options.guard);
   return asked;
 }
 
@@ -49,8 +50,8 @@ Respondence ask(const Subject& subject, std::span<const GuardSet> sets, const Gu
                 const EngineOptions& engine, const std::filesystem::path& folder, Progress& progress) {
   LanguageModel model(subject.path, engine);
   Respondence asked{.subject = &subject, .settings = guard_identity(model, options.guard)};
-  asked.records = measure_guard(model, sets, options.guard, folder, file_name(subject.label), progress);
-  asked.outcomes = guard_outcomes(asked.records, options.guard.parser);
+  asked.records = measure_guard(model, sets, options.guard, folder, file_name_of(subject.label), progress);
+  finish(asked, options.guard);
   return asked;
 }
 
@@ -58,15 +59,17 @@ std::string label_word(GuardTask task, const GuardLabel& label) {
   return label ? std::string(guard_label_word(task, *label)) : "no label";
 }
 
-ConfusionMatrix matrix_of(const std::string& subject, const GuardScore& score) {
+ConfusionMatrix matrix_of(const Respondence& asked, const GuardScore& score) {
   const BinaryMatrix& parsed = score.matrix[static_cast<size_t>(UnparsedRule::kDropped)];
-  return {.subject = subject,
+  return {.subject = asked.subject->label,
           .task = "guard " + std::string(guard_task_name(score.task)),
           .dataset = score.set,
           .labels = {std::string(guard_label_word(score.task, false)),
                      std::string(guard_label_word(score.task, true))},
           .counts = {{parsed.tn, parsed.fp}, {parsed.fn, parsed.tp}},
-          .unparsed = {score.unparsed[0], score.unparsed[1]}};
+          .unparsed = {score.unparsed[0], score.unparsed[1]},
+          .settings = asked.settings,
+          .file_sha256 = asked.subject->sha256};
 }
 
 void add_scores(Report& report, const Respondence& asked) {
@@ -77,7 +80,7 @@ void add_scores(Report& report, const Respondence& asked) {
   };
   append(guard_measurements(subject.label, summary, asked.settings, subject.sha256));
   append(guard_measurements(subject.label, time_guard(asked.records), asked.settings, subject.sha256));
-  for (const GuardScore& score : summary.scores) report.matrices.push_back(matrix_of(subject.label, score));
+  for (const GuardScore& score : summary.scores) report.matrices.push_back(matrix_of(asked, score));
 }
 
 void add_flips(Report& report, const Respondence& candidate, std::span<const GuardComparison> comparisons) {
@@ -97,11 +100,31 @@ void add_flips(Report& report, const Respondence& candidate, std::span<const Gua
   }
 }
 
+std::string results_name(const Subject& subject) {
+  return "results_" + file_name_of(subject.label) + ".json";
+}
+
 }  // namespace
+
+LegacyGuardResults::LegacyGuardResults(std::filesystem::path folder, bool overwrite, LegacySchema schema,
+                                       const std::vector<Subject>& subjects)
+    : files_(std::move(folder), overwrite), schema_(schema) {
+  for (const Subject& subject : subjects) files_.reserve(results_name(subject));
+}
+
+void LegacyGuardResults::write(const Subject& subject, std::span<const GuardRecord> records,
+                               GuardParser parser, const nlohmann::ordered_json& settings) {
+  const nlohmann::ordered_json what = {
+      {"label", subject.label},     {"path", subject.path},
+      {"sha256", subject.sha256},   {"bits_per_weight", subject.bits_per_weight},
+      {"verdict", subject.verdict}, {"bytes", subject.bytes}};
+  files_.write(results_name(subject), legacy_results(records, prompt_harm_labels(records, parser), schema_,
+                                                     {{"what", what}, {"run", settings}}));
+}
 
 void compare_guard_task(Report& report, std::span<const GuardSet> sets, const GuardComparisonOptions& options,
                         const EngineOptions& engine, const std::filesystem::path& output,
-                        Progress& progress) {
+                        LegacyGuardResults* legacy, Progress& progress) {
   const std::filesystem::path folder = output.empty() ? output : output / "guard";
   if (!folder.empty()) std::filesystem::create_directories(folder);
   std::vector<Respondence> all;
@@ -109,6 +132,8 @@ void compare_guard_task(Report& report, std::span<const GuardSet> sets, const Gu
     all.push_back(subject.kind == "endpoint" ? ask_endpoint(subject, sets, options, folder, progress)
                                              : ask(subject, sets, options, engine, folder, progress));
     add_scores(report, all.back());
+    if (legacy != nullptr)
+      legacy->write(subject, all.back().records, options.guard.parser, all.back().settings);
   }
   for (size_t second = 1; second < all.size(); ++second)
     for (size_t first = 0; first < second; ++first) {

@@ -1,8 +1,10 @@
 #include "cli/compare_options.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 #include "cli/options.hpp"
 #include "eval/endpoint.hpp"
 
@@ -72,6 +74,15 @@ void declare_guard(CLI::App& command, CompareOptions& options) {
       ->check(kCount);
 }
 
+void declare_legacy(CLI::App& command, CompareOptions& options) {
+  command.add_option("--legacy-json", options.legacy,
+                     "folder for the old projects' files: evaluation_*.json of --mode pointwise, "
+                     "results_*.json of --guard");
+  command.add_option("--legacy-schema", options.legacy_schema, "of results_*.json: per-class or confusion")
+      ->check(CLI::IsMember({"per-class", "confusion"}))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void CompareOptions::declare(CLI::App& command) {
@@ -79,12 +90,21 @@ void CompareOptions::declare(CLI::App& command) {
   declare_divergence(command, *this);
   declare_speed(command, *this);
   declare_guard(command, *this);
-  command
-      .add_option("--prompt", prompts, "a prompt that every subject answers, without a judge (repeatable)")
+  command.add_option("--prompt", prompts, "a prompt that every subject answers (repeatable)")
       ->expected(1)
       ->take_all();
   judge.declare_judge(command);
   judge.declare_decoding(command);
+  declare_legacy(command, *this);
+}
+
+bool CompareOptions::may_replace_legacy() const {
+  if (overwrite || output.empty()) return overwrite;
+  const auto whole = [](const std::string& path) {
+    return std::filesystem::weakly_canonical(expand_path(path));
+  };
+  const std::filesystem::path folder = whole(legacy), root = whole(output);
+  return std::mismatch(root.begin(), root.end(), folder.begin(), folder.end()).first == root.end();
 }
 
 bool CompareOptions::has_judge() const {
@@ -95,6 +115,13 @@ void CompareOptions::check() const {
   if (!recipes.empty() && output.empty()) throw UsageError("--to needs -o DIR for the outputs");
   if (recipes.empty() && paths.empty() && endpoints.empty())
     throw UsageError("give --to RECIPES, existing files, --endpoint, or several of them");
+  if (!prompts.empty() && !judge.prompts.empty())
+    throw UsageError("give prompts by --prompt or by --prompts");
+  const bool pointwise = has_judge() && judge.mode == "pointwise";
+  if (!legacy.empty() && has_judge() && !pointwise)
+    throw UsageError("the old evaluation files hold scores: --legacy-json needs --mode pointwise");
+  if (!legacy.empty() && !pointwise && guard.sets.empty())
+    throw UsageError("--legacy-json needs --guard, or a judge with --mode pointwise");
   if (!judge.judge_requests.empty()) throw UsageError("--judge-requests belongs to assay eval judge");
   for (const std::string& endpoint : endpoints)
     if (!parse_endpoint_address(endpoint))

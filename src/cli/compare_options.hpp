@@ -22,16 +22,20 @@ struct CompareOptions {
   std::string text_field;
   WindowOptions windows{.context = 0};  ///< 0: 256, or all of a shorter context
   SpeedComparisonOptions speed;
-  std::vector<std::string> prompts;  ///< texts that every subject answers, without a judge
+  std::vector<std::string> prompts;  ///< texts that every subject answers
   JudgeCliOptions judge;
   GuardComparisonOptions guard;
   std::string guard_folder;
   int64_t guard_max_tokens = 2048;
   Needs needs;
+  std::string legacy, legacy_schema = "per-class";  ///< folder and form of the old projects' files
 
   void declare(CLI::App& command);
   /// A judge was named, in whatever way.
   bool has_judge() const;
+  /// Files in the folder of the old forms may be replaced: by --overwrite, and below the output, where the
+  /// latest comparison stands as a whole.
+  bool may_replace_legacy() const;
   /// Throws UsageError for options that contradict each other or name no endpoint.
   void check() const;
   /// Fits windows and timings into `limit` positions. Throws Error when --ctx is beyond them.

@@ -184,13 +184,7 @@ void warn_about_classes(const GuardSubject& subject) {
 }
 
 void write_legacy(const Options& options, const GuardSubject& subject, AtomicFile& file) {
-  std::vector<GuardLabel> predicted;
-  for (const GuardRecord& record : subject.records) {
-    const std::vector<GuardOutcome> outcomes =
-        guard_outcomes({&record, 1}, parse_guard_parser(options.parser));
-    const bool asked = !outcomes.empty() && outcomes[0].task == GuardTask::kPromptHarm;
-    predicted.push_back(asked ? outcomes[0].predicted : std::nullopt);
-  }
+  const auto predicted = prompt_harm_labels(subject.records, parse_guard_parser(options.parser));
   file.write(json_text(legacy_results(subject.records, predicted, parse_legacy_schema(options.legacy_schema),
                                       {{"what", subject.model}, {"run", subject.settings}})));
   file.commit();

@@ -1,23 +1,20 @@
 #include "cli/eval_judge.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "cli/judge_options.hpp"
 #include "cli/judge_report.hpp"
+#include "cli/legacy_files.hpp"
 #include "cli/terminal_progress.hpp"
-#include "convert/inspect.hpp"
-#include "eval/judge_legacy.hpp"
 
 namespace assay {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 struct Options {
@@ -29,8 +26,7 @@ struct Options {
 };
 
 /// The requests without a reply as lines that a batch service or a person can answer: key and messages.
-void write_requests(const Judge& judge, const std::string& path, bool overwrite) {
-  AtomicFile file(expand_path(path), overwrite);
+void write_requests(const Judge& judge, AtomicFile& file) {
   for (const JudgeRequest& request : judge.asked()) {
     if (!judge.is_open(request)) continue;
     Json line = {{"key", request.key}, {"about", request.about}, {"messages", Json::array()}};
@@ -39,50 +35,6 @@ void write_requests(const Judge& judge, const std::string& path, bool overwrite)
     file.write(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
   file.commit();
-}
-
-/// What the old files called quantization_config, from what the file itself declares.
-LegacySubject legacy_facts(const std::string& address, bool baseline, const std::string& now) {
-  LegacySubject facts{.path = address,
-                      .format = baseline ? "baseline" : "endpoint",
-                      .config = Json::object(),
-                      .timestamp = now};
-  if (parse_endpoint_address(address)) return facts;
-  const Inspection found = inspect_path(expand_path(address));
-  if (!baseline) facts.format = found.container == "huggingface" ? "safetensors" : found.container;
-  const auto declared = [&](const char* name) {
-    return found.declared.is_object() && found.declared.contains(name) ? Json(found.declared[name]) : Json();
-  };
-  if (found.container == "gguf")
-    facts.config = {{"precision", declared("file_type")}};
-  else if (declared("bits").is_null())
-    facts.config = {{"precision", found.formats().empty() ? "" : found.formats().begin()->first}};
-  else
-    facts.config = {{"quantization", fmt::format("{}bit", declared("bits").dump())},
-                    {"bits", declared("bits")},
-                    {"mixed_precision", found.formats().size() > 2}};
-  return facts;
-}
-
-void write_legacy(const Options& options, const JudgeTask& task, const JudgeTaskResult& result,
-                  const std::string& judge_model) {
-  const fs::path folder = expand_path(options.legacy);
-  fs::create_directories(folder);
-  const std::string now =
-      fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                  fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
-  std::map<std::string, int> seen;
-  const auto write = [&](const JudgedSubject& subject, const std::string& address, bool baseline) {
-    const LegacySubject facts = legacy_facts(address, baseline, now);
-    // The old names have room for one file of a format; further ones add their label.
-    const std::string more =
-        seen[facts.format]++ == 0 ? "" : "-" + fs::path(subject.answers.subject).filename().string();
-    AtomicFile file(folder / fmt::format("evaluation_{}{}.json", facts.format, more), options.overwrite);
-    file.write(json_text(legacy_evaluation(subject, task, judge_model, facts)));
-    file.commit();
-  };
-  if (result.reference) write(*result.reference, options.reference, true);
-  for (size_t i = 0; i < result.candidates.size(); ++i) write(result.candidates[i], options.paths[i], false);
 }
 
 void check_usage(const Options& options) {
@@ -107,47 +59,70 @@ int report_end(const JudgeLedger& ledger, const Judge& judge) {
   return 0;
 }
 
-int run_judge(const Options& options) {
-  check_usage(options);
-  const JudgeTask task = options.judging.task();
-  const JudgeOptions judge_options = options.judging.options();
-  const EngineOptions engine = options.run.engine();
-  const std::unique_ptr<Respondent> respondent = options.judging.respondent(engine);
-  const std::filesystem::path folder = options.output.empty() ? "" : expand_path(options.output);
-  const auto answer_log = open_record_log(folder, "answers.jsonl"),
-             reply_log = open_record_log(folder, "judge.jsonl");
-  Judge judge(respondent.get(), judge_options, *reply_log);
-  judge.add_recorded(options.judging.recorded_replies());
+/// Who is judged, under unique labels.
+struct Judged {
+  std::optional<AnswerSource> reference{};
+  std::vector<AnswerSource> candidates{};
+  std::vector<LegacyEvaluations::Address> addresses{};  ///< of both, the reference first
+};
 
-  std::vector<std::string> addresses = options.paths;
-  if (!options.reference.empty()) addresses.push_back(options.reference);
-  const std::vector<std::string> labels = subject_labels(addresses);
-  std::vector<AnswerSource> candidates;
-  for (size_t i = 0; i < options.paths.size(); ++i)
-    candidates.push_back(options.judging.source(labels[i], options.paths[i], engine));
-  std::optional<AnswerSource> reference;
-  if (!options.reference.empty())
-    reference = options.judging.source(labels.back(), options.reference, engine);
-  TerminalProgress progress;
-  const JudgeTaskResult result =
-      run_judge_task(task, reference ? &*reference : nullptr, candidates, judge, *answer_log, progress);
-
-  if (!options.judging.judge_requests.empty()) {
-    write_requests(judge, options.judging.judge_requests, options.overwrite);
-    return 0;
+Judged open_subjects(const Options& options) {
+  std::vector<std::string> paths = options.paths;
+  if (!options.reference.empty()) paths.insert(paths.begin(), options.reference);
+  const std::vector<std::string> labels = subject_labels(paths);
+  Judged judged;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const bool is_reference = i == 0 && !options.reference.empty();
+    AnswerSource source = options.judging.source(labels[i], paths[i], options.run.engine());
+    if (is_reference)
+      judged.reference = std::move(source);
+    else
+      judged.candidates.push_back(std::move(source));
+    judged.addresses.push_back({paths[i], labels[i], is_reference});
   }
-  const JudgeReport report{task, result, options.reference, options.paths};
+  return judged;
+}
+
+void report_result(const Options& options, const JudgeReport& report) {
   const Json document = judge_report_json(report);
   if (!options.output.empty()) {
     AtomicFile file(expand_path(options.output) / "judge.json", true);
     file.write(json_text(document));
     file.commit();
   }
-  if (!options.legacy.empty()) write_legacy(options, task, result, judge_options.model);
   if (options.json)
     print_json(document);
   else
     fmt::print("{}", judge_report_text(report));
+}
+
+int run_judge(const Options& options) {
+  check_usage(options);
+  const JudgeTask task = options.judging.task();
+  const JudgeOptions judge_options = options.judging.options();
+  const std::unique_ptr<Respondent> respondent = options.judging.respondent(options.run.engine());
+  const std::filesystem::path folder = options.output.empty() ? "" : expand_path(options.output);
+  const auto answer_log = open_record_log(folder, "answers.jsonl"),
+             reply_log = open_record_log(folder, "judge.jsonl");
+  Judge judge(respondent.get(), judge_options, *reply_log);
+  judge.add_recorded(options.judging.recorded_replies());
+  const Judged judged = open_subjects(options);
+  // A file that is in the way is told before the work, not after it.
+  std::optional<LegacyEvaluations> legacy;
+  if (!options.legacy.empty())
+    legacy.emplace(expand_path(options.legacy), options.overwrite, judged.addresses);
+  std::optional<AtomicFile> requests;
+  if (!options.judging.judge_requests.empty())
+    requests.emplace(expand_path(options.judging.judge_requests), options.overwrite);
+  TerminalProgress progress;
+  const JudgeTaskResult result = run_judge_task(task, judged.reference ? &*judged.reference : nullptr,
+                                                judged.candidates, judge, *answer_log, progress);
+  if (requests) {
+    write_requests(judge, *requests);
+    return 0;
+  }
+  if (legacy) legacy->write(task, result, judge_options.model);
+  report_result(options, {task, result, options.reference, options.paths});
   return report_end(result.ledger, judge);
 }
 

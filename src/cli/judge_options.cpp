@@ -98,6 +98,8 @@ void JudgeCliOptions::declare_decoding(CLI::App& command) {
       ->take_all();
   command.add_option("--thinking", thinking, "on or off, for chat templates that know it")
       ->check(CLI::IsMember({"on", "off"}));
+  command.add_option("--system", decoding.system, "message of the system, for the chat template");
+  command.add_flag("--no-chat-template", no_chat_template, "prompts as they are, without the chat template");
 }
 
 JudgeTask JudgeCliOptions::task() const {
@@ -110,6 +112,7 @@ JudgeTask JudgeCliOptions::task() const {
       .planted_answers = static_cast<size_t>(planted),
       .seed = seed};
   task.decoding.seed = seed;
+  task.decoding.chat_template = !no_chat_template;
   if (!thinking.empty()) task.decoding.thinking = thinking == "on";
   if (limit > 0 && static_cast<size_t>(limit) < task.prompts.prompts.size())
     task.prompts = first_prompts(task.prompts, static_cast<size_t>(limit));
@@ -169,6 +172,8 @@ AnswerSource JudgeCliOptions::source(const std::string& label, const std::string
                                      const EngineOptions& engine) const {
   const auto endpoint = parse_endpoint_address(address);
   if (!endpoint) return local_source(label, expand_path(address), engine);
+  if (no_chat_template)
+    throw UsageError({"a server applies its own chat template", address, {}, "--no-chat-template", {}});
   const bool same_host = !judge_url.empty() && origin_of(judge_url) == origin_of(endpoint->url);
   const std::string key = !endpoint_key_env.empty() ? read_api_key(endpoint_key_env)
                           : same_host               ? judge_key()

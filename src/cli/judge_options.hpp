@@ -26,11 +26,12 @@ struct JudgeCliOptions {
   std::string prices;
   DecodingOptions decoding;
   std::string thinking;
+  bool no_chat_template = false;
   uint64_t seed = 0;
 
   /// Everything but the decoding of the subjects.
   void declare_judge(CLI::App& command);
-  /// --max-tokens, --temp, --top-p, --top-k, --seed, --stop, --thinking.
+  /// --max-tokens, --temp, --top-p, --top-k, --seed, --stop, --thinking, --system, --no-chat-template.
   void declare_decoding(CLI::App& command);
 
   JudgeTask task() const;

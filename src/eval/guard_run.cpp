@@ -9,7 +9,7 @@
 #include "base/sha256.hpp"
 #include "engine/stopwatch.hpp"
 #include "eval/guard_margins.hpp"
-#include "eval/speed.hpp"
+#include "eval/machine.hpp"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -17,10 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 constexpr int kMostFailuresInARow = 20;
-
-std::string sha256_of_text(std::string_view text) {
-  return sha256_of(std::as_bytes(std::span(text.data(), text.size())));
-}
 
 /// What besides the weights decides about tokens and prompts.
 std::string settings_sha256(const ModelFile& file) {
@@ -157,6 +153,16 @@ std::vector<GuardOutcome> guard_outcomes(std::span<const GuardRecord> records, G
     }
   }
   return outcomes;
+}
+
+std::vector<GuardLabel> prompt_harm_labels(std::span<const GuardRecord> records, GuardParser parser) {
+  std::vector<GuardLabel> labels;
+  for (const GuardRecord& record : records) {
+    const std::vector<GuardOutcome> outcomes = guard_outcomes({&record, 1}, parser);
+    const bool asked = !outcomes.empty() && outcomes[0].task == GuardTask::kPromptHarm;
+    labels.push_back(asked ? outcomes[0].predicted : std::nullopt);
+  }
+  return labels;
 }
 
 GuardTiming time_guard(std::span<const GuardRecord> records) {

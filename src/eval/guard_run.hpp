@@ -53,6 +53,9 @@ std::vector<GuardRecord> run_guard_margins(LanguageModel& model, const GuardRun&
 /// whose margin is above 0. One outcome for every task of which the row has a true label.
 std::vector<GuardOutcome> guard_outcomes(std::span<const GuardRecord> records, GuardParser parser);
 
+/// What each record says of the request alone: nothing for one that says nothing, or was not asked.
+std::vector<GuardLabel> prompt_harm_labels(std::span<const GuardRecord> records, GuardParser parser);
+
 /// How long answers took, over the rows that were answered.
 struct GuardTiming {
   int64_t rows = 0, prompt_tokens = 0, answer_tokens = 0, longest = 0;  ///< longest: tokens of one row

@@ -48,6 +48,7 @@ std::vector<Answer> converse(Respondent& respondent, const JudgePrompt& prompt,
                              const DecodingOptions& decoding) {
   std::vector<Answer> turns;
   Question question;
+  if (!decoding.system.empty()) question.messages.push_back({"system", decoding.system});
   for (const std::string& turn : prompt.turns) {
     question.messages.push_back({"user", turn});
     turns.push_back(respondent.answer(question, decoding));
@@ -98,7 +99,7 @@ std::string answer_key(const AnswerSource& source, const JudgePrompt& prompt, co
                        uint64_t rerun) {
   const Json document = {source.identity, prompt.turns, assay::to_json(decoding), rerun};
   const std::string text = document.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return sha256_of(std::as_bytes(std::span(text)));
+  return sha256_of_text(text);
 }
 
 AnswerSet collect_answers(const AnswerSource& source, const PromptSet& prompts,

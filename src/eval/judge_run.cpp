@@ -115,14 +115,13 @@ std::unique_ptr<Respondent> open_local_respondent(const std::filesystem::path& p
 }
 
 AnswerSource local_source(std::string label, const std::filesystem::path& path, const EngineOptions& engine) {
-  LanguageModel model(path, engine);
+  const ModelFile file = ModelFile::open(path);
   AnswerSource source{.subject = std::move(label),
                       .identity = {},
-                      .file_sha256 = weights_sha256(model.file()),
-                      .open = {},
+                      .file_sha256 = weights_sha256(file),
+                      .open = [path, engine] { return open_local_respondent(path, engine); },
                       .repeatable = true};
-  source.identity = local_identity(model, source.file_sha256);
-  source.open = [path, engine] { return open_local_respondent(path, engine); };
+  source.identity = local_identity(file, engine.compute, source.file_sha256);
   return source;
 }
 

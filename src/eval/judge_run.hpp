@@ -13,8 +13,8 @@ namespace assay {
 /// A local model that lives as long as it is asked. Throws Error when it cannot be opened.
 std::unique_ptr<Respondent> open_local_respondent(const std::filesystem::path& path,
                                                   const EngineOptions& engine);
-/// A local model as a source of answers. Opens it once to learn its identity, and again when it must answer.
-/// Throws Error when it cannot be opened.
+/// A local model as a source of answers. Reads its files' hashes at once and opens it when it must answer.
+/// Throws Error when it cannot be read.
 AnswerSource local_source(std::string label, const std::filesystem::path& path, const EngineOptions& engine);
 /// Somebody's server as a source of answers.
 AnswerSource endpoint_source(std::string label, const EndpointOptions& endpoint);

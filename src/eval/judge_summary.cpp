@@ -1,26 +1,13 @@
 #include "eval/judge_summary.hpp"
 
-#include <cmath>
-
 #include "base/sha256.hpp"
 #include "engine/compute.hpp"
+#include "text/chat_template.hpp"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string hash_text(const std::string& text) {
-  return sha256_of(std::as_bytes(std::span(text)));
-}
-
-Json estimate_json(const Estimate& estimate) {
-  const auto number = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
-  return {{"value", number(estimate.value)},
-          {"low", number(estimate.low)},
-          {"high", number(estimate.high)},
-          {"n", estimate.n}};
-}
 
 /// Sums over the answers of a set.
 struct Sums {
@@ -96,28 +83,29 @@ std::vector<Measurement> measurements_of(const AnswerSet& answers, const AnswerS
 }
 
 Json to_json(const AnswerSummary& summary) {
-  return {{"truncated_share", estimate_json(summary.truncated)},
+  return {{"truncated_share", to_json(summary.truncated)},
           {"too_many_truncated", summary.too_many_truncated()},
-          {"empty_share", estimate_json(summary.empty)},
-          {"repetitive_share", estimate_json(summary.repetitive)},
-          {"code_share", summary.code.n > 0 ? estimate_json(summary.code) : Json()},
-          {"code_closed_share", summary.code.n > 0 ? estimate_json(summary.code_closed) : Json()},
-          {"tokens_per_answer", estimate_json(summary.tokens)},
-          {"seconds_per_prompt", estimate_json(summary.seconds)},
+          {"empty_share", to_json(summary.empty)},
+          {"repetitive_share", to_json(summary.repetitive)},
+          {"code_share", summary.code.n > 0 ? to_json(summary.code) : Json()},
+          {"code_closed_share", summary.code.n > 0 ? to_json(summary.code_closed) : Json()},
+          {"tokens_per_answer", to_json(summary.tokens)},
+          {"seconds_per_prompt", to_json(summary.seconds)},
           {"decode_tok_s", summary.tokens_per_second},
           {"first_token_s", summary.first_token_seconds},
           {"usage", to_json(summary.usage)}};
 }
 
-std::string local_identity(LanguageModel& model, const std::string& file_sha256) {
-  Json parts = {file_sha256, compute_name(model.decoder().compute()),
-                model.chat_template() != nullptr ? model.chat_template()->source() : ""};
-  if (const CheckpointDirectory* directory = model.file().directory())
+std::string local_identity(const ModelFile& file, Compute compute, const std::string& file_sha256) {
+  const auto chat = file.gguf() != nullptr ? ChatTemplate::from_gguf(file.gguf()->metadata())
+                                           : ChatTemplate::from_directory(file.path());
+  Json parts = {file_sha256, compute_name(compute), chat ? chat->source() : ""};
+  if (const CheckpointDirectory* directory = file.directory())
     for (const char* name :
          {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"})
       if (std::filesystem::exists(directory->path() / name))
         parts.push_back(sha256_of_file(directory->path() / name));
-  return hash_text(parts.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return sha256_of_text(parts.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace assay

@@ -32,6 +32,6 @@ std::vector<Measurement> measurements_of(const AnswerSet& answers, const AnswerS
 nlohmann::ordered_json to_json(const AnswerSummary& summary);
 
 /// Who a local model is for the store of answers: its weights, compute mode, tokenizer and chat template.
-std::string local_identity(LanguageModel& model, const std::string& file_sha256);
+std::string local_identity(const ModelFile& file, Compute compute, const std::string& file_sha256);
 
 }  // namespace assay

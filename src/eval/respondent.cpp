@@ -1,14 +1,24 @@
 #include "eval/respondent.hpp"
 
+#include "base/error.hpp"
+
 namespace assay {
 namespace {
 
 std::vector<TokenId> tokenize(const LanguageModel& model, const Question& question,
-                              std::optional<bool> thinking) {
+                              const DecodingOptions& options) {
   if (question.messages.empty()) return model.tokenizer().encode(question.raw);
-  if (model.chat_template() != nullptr)
+  const bool templated = options.chat_template && model.chat_template() != nullptr;
+  if (!templated && !options.system.empty())
+    throw UsageError({"--system needs a chat template",
+                      model.file().path().string(),
+                      {},
+                      options.chat_template ? "a model without one" : "--no-chat-template",
+                      "the prompts can say the same"});
+  if (templated)
     // The template writes its own special tokens, BOS included.
-    return model.tokenizer().encode(render_chat(model, question.messages, thinking), {.add_special = false});
+    return model.tokenizer().encode(render_chat(model, question.messages, options.thinking),
+                                    {.add_special = false});
   std::string text;
   for (const ChatMessage& message : question.messages) text += (text.empty() ? "" : "\n") + message.content;
   return model.tokenizer().encode(text);
@@ -17,13 +27,18 @@ std::vector<TokenId> tokenize(const LanguageModel& model, const Question& questi
 }  // namespace
 
 nlohmann::ordered_json to_json(const DecodingOptions& options) {
-  return {{"max_tokens", options.max_tokens},
-          {"temperature", options.temperature},
-          {"top_p", options.top_p},
-          {"top_k", options.top_k},
-          {"seed", options.seed},
-          {"stop", options.stop},
-          {"thinking", options.thinking ? nlohmann::ordered_json(*options.thinking) : nullptr}};
+  nlohmann::ordered_json json = {
+      {"max_tokens", options.max_tokens},
+      {"temperature", options.temperature},
+      {"top_p", options.top_p},
+      {"top_k", options.top_k},
+      {"seed", options.seed},
+      {"stop", options.stop},
+      {"thinking", options.thinking ? nlohmann::ordered_json(*options.thinking) : nullptr}};
+  // Only where they say something: stored answers are found by these words.
+  if (!options.chat_template) json["chat_template"] = false;
+  if (!options.system.empty()) json["system"] = options.system;
+  return json;
 }
 
 Answer LocalRespondent::answer(const Question& question, const DecodingOptions& options) {
@@ -33,7 +48,7 @@ Answer LocalRespondent::answer(const Question& question, const DecodingOptions& 
                                                 .seed = options.seed},
                                    .max_tokens = options.max_tokens,
                                    .stop = options.stop};
-  Generation made = generate(model_, tokenize(model_, question, options.thinking), generating);
+  Generation made = generate(model_, tokenize(model_, question, options), generating);
   return {.text = std::move(made.text),
           .finish_reason = std::string(finish_reason_name(made.finish)),
           .prompt_tokens = made.prompt_tokens,

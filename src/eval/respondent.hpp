@@ -25,6 +25,8 @@ struct DecodingOptions {
   uint64_t seed = 0;
   std::vector<std::string> stop{};
   std::optional<bool> thinking{};  ///< the chat template's enable_thinking, where given
+  bool chat_template = true;  ///< false: a conversation's contents one after another, also with a template
+  std::string system{};       ///< message of the system before every conversation; needs a template
 };
 nlohmann::ordered_json to_json(const DecodingOptions& options);
 
@@ -47,7 +49,8 @@ class Respondent {
 };
 
 /// A model that assay runs itself. A conversation goes through the model's chat template; without one its
-/// contents stand one after another, separated by a line break. Exactly one BOS.
+/// contents stand one after another, separated by a line break. Exactly one BOS. Throws UsageError where a
+/// system message is given and no template would carry it.
 class LocalRespondent : public Respondent {
  public:
   /// `model` must outlive this.
