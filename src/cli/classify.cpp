@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "cli/options.hpp"
@@ -113,6 +114,10 @@ ordered_json probabilities_json(const std::vector<double>& values) {
   return list;
 }
 
+std::string one_line(const ordered_json& document) {
+  return document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
 ordered_json result_json(const TextRow& row, const Answers& answers, size_t i) {
   ordered_json result = {{"text", row.text}};
   if (row.pair) result["pair"] = *row.pair;
@@ -132,7 +137,7 @@ void write_line(const TextRow& row, size_t index, const Answers& answers, size_t
   line["label"] = answers.label(i);
   const ordered_json values = probabilities_json(answers.probabilities[i]);
   for (size_t k = 0; k < values.size(); ++k) line["probabilities"][answers.labels[k]] = values[k];
-  sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  sink.write(one_line(line) + "\n");
 }
 
 void write_csv_header(const Answers& answers, ResultSink& sink) {
@@ -177,22 +182,21 @@ void run_tokens(const Options& options, EncoderModel& model, const std::vector<T
   require_head(model, EncoderHeadKind::kToken);
   TerminalProgress progress;
   progress.begin("classify", rows.size(), "text");
-  ordered_json results = ordered_json::array();
+  std::optional<JsonList> list;
+  if (options.json) list.emplace(sink, ordered_json{{"labels", model.traits().head.labels}}, "results");
   for_each_batch(rows, [&](size_t first, std::span<const TextRow> batch) {
     const auto logits =
         model.token_logits(encoder_texts(batch), [&](size_t done) { progress.advance(done); });
     for (size_t i = 0; i < batch.size(); ++i) {
       const ordered_json tokens = label_tokens(model, batch[i], logits[i]);
-      if (options.json) {
-        results.push_back({{"text", batch[i].text}, {"tokens", tokens}});
-        continue;
-      }
-      const ordered_json line = {{"index", first + i}, {"tokens", tokens}};
-      sink.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+      if (list)
+        list->add(one_line({{"text", batch[i].text}, {"tokens", tokens}}));
+      else
+        sink.write(one_line({{"index", first + i}, {"tokens", tokens}}) + "\n");
     }
   });
   progress.end();
-  if (options.json) print_json({{"labels", model.traits().head.labels}, {"results", results}});
+  if (list) list->end();
 }
 
 void run_texts(const Options& options, const std::string& format, EncoderModel& model,
@@ -203,17 +207,19 @@ void run_texts(const Options& options, const std::string& format, EncoderModel& 
   TerminalProgress progress;
   progress.begin("classify", rows.size(), "text");
   const auto advance = [&](size_t done) { progress.advance(done); };
-  ordered_json document = {{"labels", {}}, {"exclusive", true}, {"results", ordered_json::array()}};
+  std::optional<JsonList> list;
   int64_t right = 0;
   for_each_batch(rows, [&](size_t first, std::span<const TextRow> batch) {
     const Answers answers = options.is_zero_shot() ? classify_by_hypotheses(options, model, batch, advance)
                                                    : classify_by_head(model, batch, advance);
-    if (first == 0) document["labels"] = answers.labels, document["exclusive"] = answers.exclusive;
+    if (first == 0 && options.json)
+      list.emplace(sink, ordered_json{{"labels", answers.labels}, {"exclusive", answers.exclusive}},
+                   "results");
     if (first == 0 && !options.json && format == "csv") write_csv_header(answers, sink);
     for (size_t i = 0; i < batch.size(); ++i) {
       if (!truth.empty()) right += answers.label(i) == truth[first + i] ? 1 : 0;
-      if (options.json)
-        document["results"].push_back(result_json(batch[i], answers, i));
+      if (list)
+        list->add(one_line(result_json(batch[i], answers, i)));
       else if (format == "csv")
         write_csv_row(first + i, answers, i, sink);
       else
@@ -226,8 +232,7 @@ void run_texts(const Options& options, const std::string& format, EncoderModel& 
                model.traits().head.labels.back());
   const auto accuracy =
       truth.empty() ? std::optional<Estimate>{} : wilson_share(right, static_cast<int64_t>(rows.size()));
-  if (accuracy) document["accuracy"] = to_json(*accuracy);
-  if (options.json) print_json(document);
+  if (list) list->end(accuracy ? ordered_json{{"accuracy", to_json(*accuracy)}} : ordered_json::object());
   if (accuracy)
     fmt::print(stderr, "accuracy {:.4f} (95 % interval {:.4f} to {:.4f}, {} texts)\n", accuracy->value,
                accuracy->low, accuracy->high, accuracy->n);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/sha256.hpp"
@@ -60,7 +61,7 @@ std::string fingerprint(const EncoderModel& model, const EmbedOptions& options) 
                   options.prompt_name.value_or(""), options.prompt.value_or(""));
   for (const fs::path& file : files)
     if (fs::is_regular_file(file)) text += sha256_of_file(file) + "\n";
-  return sha256_of(std::as_bytes(std::span(text))).substr(0, 16);
+  return sha256_of_text(text).substr(0, 16);
 }
 
 /// Writes vectors as they come, so that a million of them need no more memory than a batch.
@@ -84,7 +85,7 @@ class VectorWriter {
   /// The vector of the next row.
   void add(const std::vector<float>& vector) {
     if (format_ == "json")
-      sink_.write((next_ == 0 ? "\n    " : ",\n    ") + json_numbers(vector));
+      list_->add(json_numbers(vector));
     else if (format_ == "npy")
       sink_.write({reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)});
     else if (format_ == "csv")
@@ -95,7 +96,7 @@ class VectorWriter {
   }
 
   void end() {
-    if (format_ == "json") sink_.write("\n  ]\n}\n");
+    if (list_) list_->end();
   }
 
  private:
@@ -106,9 +107,7 @@ class VectorWriter {
                                {"pooling", pooling_name(pooling_of(model, options))},
                                {"normalized", is_normalized(model, options)},
                                {"dimensions", model.embedding_dim(options)}};
-    std::string text = json_text(head);
-    text.resize(text.rfind('\n', text.size() - 2));  // the closing brace stands on a line of its own
-    sink_.write(text + ",\n  \"embeddings\": [");
+    list_.emplace(sink_, head, "embeddings");
   }
 
   void add_line(const std::vector<float>& vector) {
@@ -120,6 +119,7 @@ class VectorWriter {
   std::string format_;
   const std::vector<TextRow>& rows_;
   ResultSink& sink_;
+  std::optional<JsonList> list_{};
   size_t next_ = 0;
 };
 

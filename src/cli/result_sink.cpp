@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "cli/options.hpp"
 
 namespace assay {
 
@@ -28,6 +29,25 @@ void ResultSink::commit() {
     file_->commit();
   else if (std::fflush(stdout) != 0)
     throw Error("cannot write to standard output");
+}
+
+JsonList::JsonList(ResultSink& sink, const nlohmann::ordered_json& head, const std::string& name)
+    : sink_(sink) {
+  std::string text = json_text(head);
+  text.resize(text.rfind('\n', text.size() - 2));  // the closing brace stands on a line of its own
+  sink_.write(text + ",\n  \"" + name + "\": [");
+}
+
+void JsonList::add(std::string_view row) {
+  sink_.write(any_ ? ",\n    " : "\n    ");
+  sink_.write(row);
+  any_ = true;
+}
+
+void JsonList::end(const nlohmann::ordered_json& tail) {
+  sink_.write("\n  ]");
+  if (tail.empty()) return sink_.write("\n}\n");
+  sink_.write("," + json_text(tail).substr(1));  // without its opening brace
 }
 
 std::string result_format(const std::string& path, std::span<const std::string_view> known) {

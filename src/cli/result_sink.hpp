@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,21 @@ class ResultSink {
 
  private:
   std::unique_ptr<AtomicFile> file_;
+};
+
+/// One JSON document whose long list is written row by row, so that a million rows need no memory.
+class JsonList {
+ public:
+  /// `head`: the members before the list, at least one.
+  JsonList(ResultSink& sink, const nlohmann::ordered_json& head, const std::string& name);
+  /// A row, as JSON text on one line.
+  void add(std::string_view row);
+  /// `tail`: members after the list.
+  void end(const nlohmann::ordered_json& tail = nlohmann::ordered_json::object());
+
+ private:
+  ResultSink& sink_;
+  bool any_ = false;
 };
 
 /// The extension of `path` without its dot, "jsonl" for stdout. Throws UsageError when it is not one of

@@ -99,6 +99,7 @@ std::vector<Encoding> EncoderModel::tokenize_all(std::span<const EncoderText> te
                                   encodings[i] = tokenize(prepared);
                                 }
                               });
+  for (const Encoding& encoding : encodings) tokens_run_ += static_cast<int64_t>(encoding.ids.size());
   return encodings;
 }
 

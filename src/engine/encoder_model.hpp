@@ -41,6 +41,8 @@ class EncoderModel {
   const SentenceModules& modules() const noexcept { return modules_; }
   Encoder& encoder() noexcept { return *encoder_; }
   double load_seconds() const noexcept { return load_seconds_; }
+  /// Tokens of all texts that were run so far, special tokens and prompts included.
+  int64_t tokens_run() const noexcept { return tokens_run_; }
 
   /// Called with the number of texts finished since the last call.
   using Advance = std::function<void(size_t)>;
@@ -78,6 +80,7 @@ class EncoderModel {
   std::vector<PackedLinear> dense_;  ///< of modules_.dense
   int64_t max_length_ = 0;
   double load_seconds_ = 0.0;
+  int64_t tokens_run_ = 0;
 };
 
 }  // namespace assay

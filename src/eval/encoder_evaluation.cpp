@@ -48,13 +48,13 @@ EncoderOutputs run_encoder(EncoderModel& model, std::span<const EncoderText> tex
   outputs.weight_bytes = model.file().weight_bytes();
   outputs.resident_weight_bytes = model.encoder().resident_weight_bytes();
   outputs.dim = model.embedding_dim(options);
-  for (const EncoderText& text : texts)
-    outputs.tokens += static_cast<int64_t>(model.tokenize(text).ids.size());
   const bool classifies = model.traits().head.kind == EncoderHeadKind::kSequence;
   const auto rounds = static_cast<uint64_t>(repeats + 1 + classifies);
   progress.begin(model.file().path().filename().string(), rounds * texts.size(), "text");
   const auto advance = [&](size_t n) { progress.advance(n); };
+  const int64_t before = model.tokens_run();
   outputs.vectors = flatten(model.embed(texts, options, advance));
+  outputs.tokens = model.tokens_run() - before;
   for (int i = 0; i < repeats; ++i) {
     const Stopwatch watch;
     model.embed(texts, options, advance);
