@@ -4,8 +4,8 @@
 #include <chrono>
 #include <limits>
 
-#include "integer_peak.hpp"
 #include "kernels/encoder_int_cases.hpp"
+#include "kernels/integer_peak.hpp"
 
 // One thread's speed of the encoders' integer products, for every table this processor can run:
 //   int8/TABLE/TOKENSxROWSxCOLS   and int4g64/…, int4g32/…
@@ -41,10 +41,10 @@ void measure_product(benchmark::State& state, const EncoderKernels& table, const
   test::Lines<float> out(static_cast<size_t>(shape.tokens * shape.rows));
   const Epilogue epilogue{.bias = product.bias.data(), .activation = activation};
   const ProductRange range{0, shape.tokens, 0, shape.rows};
-  const double peak_before = bench::measure_integer_peak(table.isa);
+  const double peak_before = measure_integer_peak(table.isa);
   const double seconds =
       fastest(state, [&] { product.multiply(table, panels, range, epilogue, out.data(), shape.rows); });
-  const double peak = std::max(peak_before, bench::measure_integer_peak(table.isa));
+  const double peak = std::max(peak_before, measure_integer_peak(table.isa));
   const double speed = static_cast<double>(shape.tokens * shape.rows * shape.cols) / seconds;
   state.counters["GMAC/s"] = speed * 1e-9;
   state.counters["peak"] = speed / peak;

@@ -1,4 +1,4 @@
-#include "integer_peak.hpp"
+#include "kernels/integer_peak.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -11,20 +11,19 @@
 #endif
 #include <immintrin.h>
 
-namespace assay::bench {
+namespace assay {
 namespace {
 
-constexpr int64_t kTurns = 100'000;
 constexpr int kChains = 12;  ///< independent sums: enough to hide the latency of every instruction here
 
-// Each runs kTurns turns and returns the multiply-adds of one turn. The empty assembly keeps the compiler
-// from proving that the sums are not needed or that the turns are alike.
+// Each returns the multiply-adds of one turn. The empty assembly keeps the compiler from proving that the
+// sums are not needed or that the turns are alike.
 
-__attribute__((target("avx2"))) int64_t turn_avx2() {
+__attribute__((target("avx2"))) int64_t turn_avx2(int64_t turns) {
   __m256i sums[kChains] = {};
   __m256i a = _mm256_set1_epi8(1), b = _mm256_set1_epi8(1);
   const __m256i kOnes = _mm256_set1_epi16(1);
-  for (int64_t i = 0; i < kTurns; ++i) {
+  for (int64_t i = 0; i < turns; ++i) {
     __asm__ volatile("" : "+x"(a), "+x"(b));
 #pragma GCC unroll 12
     for (int c = 0; c < kChains; ++c) {
@@ -36,10 +35,24 @@ __attribute__((target("avx2"))) int64_t turn_avx2() {
   return int64_t{kChains} * 32;
 }
 
-__attribute__((target("avx512f,avx512vnni"))) int64_t turn_avx512() {
+__attribute__((target("avx2,avxvnni"))) int64_t turn_avx_vnni(int64_t turns) {
+  __m256i sums[kChains] = {};
+  __m256i a = _mm256_set1_epi8(1), b = a;
+  for (int64_t i = 0; i < turns; ++i) {
+    __asm__ volatile("" : "+x"(a), "+x"(b));
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) {
+      sums[c] = _mm256_dpbusd_avx_epi32(sums[c], a, b);
+      __asm__ volatile("" : "+x"(sums[c]));
+    }
+  }
+  return int64_t{kChains} * 32;
+}
+
+__attribute__((target("avx512f,avx512vnni"))) int64_t turn_avx512(int64_t turns) {
   __m512i sums[kChains] = {};
   __m512i a = _mm512_set1_epi32(0x01010101), b = a;
-  for (int64_t i = 0; i < kTurns; ++i) {
+  for (int64_t i = 0; i < turns; ++i) {
     __asm__ volatile("" : "+v"(a), "+v"(b));
 #pragma GCC unroll 12
     for (int c = 0; c < kChains; ++c) {
@@ -57,7 +70,7 @@ struct alignas(64) TileShapes {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-__attribute__((target("amx-tile,amx-int8"))) int64_t turn_amx() {
+__attribute__((target("amx-tile,amx-int8"))) int64_t turn_amx(int64_t turns) {
   const TileShapes shapes;
   __asm__ volatile("" ::"r"(&shapes) : "memory");
   _tile_loadconfig(&shapes);
@@ -65,7 +78,7 @@ __attribute__((target("amx-tile,amx-int8"))) int64_t turn_amx() {
   _tile_zero(5);
   _tile_zero(6);
   _tile_zero(7);
-  for (int64_t i = 0; i < kTurns; ++i) {
+  for (int64_t i = 0; i < turns; ++i) {
     _tile_dpbssd(0, 4, 6);
     _tile_dpbssd(1, 4, 7);
     _tile_dpbssd(2, 5, 6);
@@ -75,31 +88,53 @@ __attribute__((target("amx-tile,amx-int8"))) int64_t turn_amx() {
   return int64_t{4} * 16 * 16 * 64;
 }
 
+int64_t turn_nothing(int64_t) {
+  return 0;
+}
+
+auto loop_of(std::string_view isa) {
+  return isa == "avx2"         ? turn_avx2
+         : isa == "avxvnni"    ? turn_avx_vnni
+         : isa == "avx512vnni" ? turn_avx512
+         : isa == "amx"        ? turn_amx
+                               : turn_nothing;
+}
+
 }  // namespace
+}  // namespace assay
+#else
+namespace assay {
+namespace {
+
+int64_t turn_nothing(int64_t) {
+  return 0;
+}
+auto loop_of(std::string_view) {
+  return turn_nothing;
+}
+
+}  // namespace
+}  // namespace assay
+#endif
+
+namespace assay {
+
+int64_t run_integer_products(std::string_view isa, int64_t turns) noexcept {
+  return loop_of(isa)(turns) * turns;
+}
 
 double measure_integer_peak(std::string_view isa) {
   using Clock = std::chrono::steady_clock;
-  const auto turn = isa == "avx2"         ? turn_avx2
-                    : isa == "avx512vnni" ? turn_avx512
-                    : isa == "amx"        ? turn_amx
-                                          : nullptr;
+  constexpr int64_t kTurns = 100'000;
   double best = 0.0;
-  for (int round = 0; turn != nullptr && round < 8; ++round) {
+  for (int round = 0; round < 8; ++round) {
     const auto start = Clock::now();
-    const int64_t products = turn();
+    const int64_t products = run_integer_products(isa, kTurns);
+    if (products == 0) return 0.0;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, static_cast<double>(products * kTurns) / seconds);
+    best = std::max(best, static_cast<double>(products) / seconds);
   }
   return best;
 }
 
-}  // namespace assay::bench
-#else
-namespace assay::bench {
-
-double measure_integer_peak(std::string_view) {
-  return 0.0;
-}
-
-}  // namespace assay::bench
-#endif
+}  // namespace assay
