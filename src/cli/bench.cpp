@@ -1,21 +1,17 @@
-#include <fmt/format.h>
-
 #include <memory>
-#include <optional>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
-#include "base/memory.hpp"
 #include "base/thread_pool.hpp"
+#include "cli/bench_decoder.hpp"
 #include "cli/bench_encoder.hpp"
 #include "cli/options.hpp"
 #include "cli/subprocess.hpp"
 #include "cli/terminal_progress.hpp"
 #include "cli/verb.hpp"
-#include "eval/speed.hpp"
+#include "eval/machine.hpp"
 #include "kernels/encoder_kernels.hpp"
 #include "kernels/kernels.hpp"
-#include "report/table.hpp"
 
 namespace assay {
 namespace {
@@ -27,113 +23,75 @@ struct Options {
   bool json = false;
   RunOptions run;
   SpeedOptions speed;
+  int64_t rounds = 1;
+  bool skip_machine = false;  ///< by the parent of this process, which measures it once
   bool encoder = false;
   EncoderBenchOptions encoder_bench;
 };
 
-/// The format most of the weights are in: "Q4_K", "mlx-4bit-g64".
-std::string main_format(const ModelFile& file) {
-  std::map<std::string, uint64_t> bytes;
-  for (const ModelTensor& tensor : file.tensors())
-    bytes[format_name(tensor.weight.format)] += tensor.weight.bytes();
-  return std::max_element(bytes.begin(), bytes.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
-}
-
-Json sample_json(const RateSample& sample, const std::string& unit) {
-  return {
-      {"n", sample.n}, {"median", sample.median}, {"min", sample.min}, {"max", sample.max}, {"unit", unit}};
-}
-
-/// One row; `hash` of the logits and bytes read per unit where the test has them.
-Json run_json(Json row, const std::string& test, const RateSample& sample, const std::string& unit,
-              std::optional<uint64_t> hash, double gigabytes_per_second) {
-  row["test"] = test;
-  row.update(sample_json(sample, unit));
-  row["gb_s"] = gigabytes_per_second > 0.0 ? Json(gigabytes_per_second) : Json();
-  row["bandwidth_share"] = Json();
-  row["logits_hash"] = hash ? Json(fmt::format("{:016x}", *hash)) : Json();
-  return row;
-}
-
-/// Load, prefill and decode of one file, measured in this process.
-Json measure_here(const std::string& path, const Options& options) {
-  LanguageModel model(expand_path(path), options.run.engine());
-  const SpeedResult speed = measure_speed(model, options.speed);
-  const Json row = {{"path", path},
-                    {"format", main_format(model.file())},
-                    {"weight_bytes", model.weight_bytes()},
-                    {"kv_bytes", speed.kv_bytes},
-                    {"peak_rss_bytes", peak_rss_bytes()}};
-  const double load = model.load_seconds();
-  return {run_json(row, "load", {1, load, load, load}, "s", {}, 0.0),
-          run_json(row, fmt::format("prefill {}", options.speed.prefill_tokens), speed.prefill, "tok/s",
-                   speed.prefill_hash, 0.0),
-          run_json(row, fmt::format("decode {}", options.speed.decode_tokens), speed.decode, "tok/s",
-                   speed.decode_hash, speed.decode.median * speed.bytes_per_token / 1e9)};
-}
-
-/// The same in a process of its own, whose peak memory is then that file's alone.
-Json measure_apart(const std::string& path, const Options& options) {
-  std::vector<std::string> arguments = {"bench", path, "--json", "--compute", options.run.compute};
+/// Options that a run in a process of its own needs to measure the same.
+std::vector<std::string> own_process_arguments(const std::string& path, const Options& options) {
+  std::vector<std::string> arguments = {"bench",          path,        "--json",
+                                        "--skip-machine", "--compute", options.run.compute};
   const std::pair<const char*, int64_t> settings[] = {{"--prefill", options.speed.prefill_tokens},
                                                       {"--decode", options.speed.decode_tokens},
+                                                      {"--batch", options.speed.batch},
                                                       {"--repeats", options.speed.repeats},
                                                       {"--warmup", options.speed.warmup},
                                                       {"--threads", options.run.threads}};
+  if (!options.run.kv.empty()) arguments.insert(arguments.end(), {"--kv", options.run.kv});
   for (const auto& [name, value] : settings)
     if (value > 0) arguments.insert(arguments.end(), {name, std::to_string(value)});
-  return Json::parse(run_self(arguments))["runs"];
+  return arguments;
 }
 
-std::string show(const Json& value, int decimals, double scale = 1.0) {
-  return value.is_null() ? "-" : fmt::format("{:.{}f}", value.get<double>() * scale, decimals);
-}
-
-void print_runs(const Json& document) {
-  const Json& machine = document["machine"];
-  fmt::print("{} · {} · {} threads · reads {:.1f} GB/s\n\n", machine["cpu"].get<std::string>(),
-             machine["isa"].get<std::string>(), machine["threads"].get<int>(),
-             machine["read_gb_s"].get<double>());
-  Table table({"file", "format", "test", "median", "min", "max", "unit", "n", "GB/s", "% of bandwidth",
-               "weights MB", "KV MB", "peak MB", "logits"});
-  for (const Json& run : document["runs"]) {
-    const int decimals = run["unit"] == "s" ? 3 : 1;
-    const Json& hash = run["logits_hash"];
-    table.add_row({run["path"].get<std::string>(), run["format"].get<std::string>(),
-                   run["test"].get<std::string>(), show(run["median"], decimals), show(run["min"], decimals),
-                   show(run["max"], decimals), run["unit"].get<std::string>(), run["n"].dump(),
-                   show(run["gb_s"], 2), show(run["bandwidth_share"], 0, 100),
-                   show(run["weight_bytes"], 1, 1e-6), show(run["kv_bytes"], 1, 1e-6),
-                   show(run["peak_rss_bytes"], 1, 1e-6),
-                   hash.is_null() ? "-" : "x" + hash.get<std::string>()});
+/// Every file in a process of its own, whose peak memory is then that file's alone; files alternate, so that
+/// a machine that changes its pace in the meantime changes it for all.
+Json measure_apart(const Options& options, Progress& progress) {
+  std::vector<Json> files;
+  for (int64_t round = 0; round < options.rounds; ++round) {
+    for (size_t i = 0; i < options.paths.size(); ++i) {
+      Json rows = Json::parse(run_self(own_process_arguments(options.paths[i], options)))["runs"];
+      if (round == 0)
+        files.push_back(std::move(rows));
+      else
+        join_rounds(files[i], rows);
+      progress.advance(1);
+    }
   }
-  fmt::print("{}", table.to_text());
+  Json all = Json::array();
+  for (Json& rows : files) all.insert(all.end(), rows.begin(), rows.end());
+  return all;
+}
+
+Json describe_machine(const Options& options) {
+  const int threads = options.run.threads > 0 ? options.run.threads : count_physical_cores();
+  Json machine = {{"cpu", processor_name()}, {"isa", kernels().isa}, {"threads", threads}};
+  if (options.skip_machine) return machine;
+  machine["read_gb_s"] = measure_read_bandwidth(threads) / 1e9;
+  const double peak = measure_integer_peak(kernels().isa, threads);
+  machine["int8_peak"] = peak > 0.0 ? Json(peak) : Json();
+  return machine;
 }
 
 int run_bench(const Options& options) {
-  const int threads = options.run.threads > 0 ? options.run.threads : count_physical_cores();
   TerminalProgress progress;
-  Json runs = Json::array();
-  progress.begin("bench", options.paths.size(), "file");
-  for (const std::string& path : options.paths) {
-    const Json measured =
-        options.paths.size() == 1 ? measure_here(path, options) : measure_apart(path, options);
-    runs.insert(runs.end(), measured.begin(), measured.end());
+  const bool alone = options.paths.size() == 1 && options.rounds == 1;
+  progress.begin("bench", alone ? 1 : options.paths.size() * static_cast<size_t>(options.rounds), "run");
+  Json runs;
+  if (alone) {
+    runs = measure_decoder(options.paths[0], options.run.engine(), options.speed);
     progress.advance(1);
+  } else {
+    runs = measure_apart(options, progress);
   }
   progress.end();
-  const double bandwidth = measure_read_bandwidth(threads);
-  for (Json& run : runs)
-    if (!run["gb_s"].is_null()) run["bandwidth_share"] = run["gb_s"].get<double>() * 1e9 / bandwidth;
-  const Json document = {{"machine",
-                          {{"cpu", processor_name()},
-                           {"isa", kernels().isa},
-                           {"threads", threads},
-                           {"read_gb_s", bandwidth / 1e9}}},
+  const Json machine = describe_machine(options);
+  finish_runs(runs, machine);
+  const Json document = {{"machine", machine},
                          {"compute", options.run.compute},
-                         {"runs", runs}};
+                         {"runs", runs},
+                         {"explanations", explain_runs(runs)}};
   if (options.json) {
     print_json(document);
   } else {
@@ -200,14 +158,27 @@ RunVerb declare_bench(CLI::App& command) {
   command.add_option("paths", options->paths, "model directories or GGUF files")->required();
   command.add_option("--prefill", options->speed.prefill_tokens, "prompt tokens (default 256)")
       ->check(kCount);
-  command.add_option("--decode", options->speed.decode_tokens, "tokens decoded one by one (default 64)")
+  command
+      .add_option("--decode,--max-tokens", options->speed.decode_tokens,
+                  "tokens decoded one by one (default 64)")
       ->check(kCount);
+  command
+      .add_option("--batch", options->speed.batch,
+                  "also time so many sequences that decode together (default: no such test)")
+      ->check(CLI::Range(1, 4096));
   command.add_option("--repeats", options->speed.repeats, "counted runs (default 5)")->check(kCount);
   command.add_option("--warmup", options->speed.warmup, "runs before them that are not counted (default 1)")
       ->check(CLI::Range(1, 100));
+  command
+      .add_option("--rounds", options->rounds,
+                  "how often every file is measured, files alternating, each time in a process of its own "
+                  "(default 1)")
+      ->check(CLI::Range(1, 1000));
+  command.add_flag("--skip-machine", options->skip_machine)->group("");
   command.add_flag("--json", options->json, "print one JSON document");
   declare_encoder_options(command, *options);
   options->run.declare(command);
+  options->run.declare_kv(command);
   add_examples(command,
                "  assay bench out/mlx-4bit out/model-Q4_K_M.gguf\n"
                "  assay bench model.gguf --prefill 512 --decode 128 --repeats 9 --threads 2 --json\n"

@@ -130,35 +130,6 @@ TEST_F(JsonTest, SeveralPromptsAndSamplesAreAList) {
   EXPECT_EQ(document["results"][0]["prompt_tokens"], document["results"][1]["prompt_tokens"]);
 }
 
-TEST_F(JsonTest, Bench) {
-  const json document =
-      run({"bench", source_, "--prefill", "4", "--decode", "3", "--repeats", "2", "--warmup", "1"});
-  expect_members(document, {"machine", "runs"});
-  expect_members(document["machine"], {"cpu", "isa", "threads", "read_gb_s"});
-  ASSERT_EQ(document["runs"].size(), 3u);
-  EXPECT_EQ(document["runs"][0]["unit"], "s");
-  EXPECT_NE(document["runs"][1]["logits_hash"], document["runs"][2]["logits_hash"]);
-  for (const json& measured : document["runs"]) {
-    expect_members(measured,
-                   {"path", "format", "test", "n", "median", "min", "max", "unit", "gb_s", "bandwidth_share",
-                    "weight_bytes", "kv_bytes", "peak_rss_bytes", "logits_hash"});
-    EXPECT_EQ(measured["n"], measured["test"] == "load" ? 1 : 2);
-    EXPECT_LE(measured["min"], measured["median"]);
-    EXPECT_LE(measured["median"], measured["max"]);
-  }
-}
-
-TEST_F(JsonTest, BenchOfSeveralMeasuresEachAsItWouldAlone) {
-  const std::vector<std::string> settings = {"--prefill", "4", "--decode", "3", "--repeats", "1"};
-  std::vector<std::string> one = {"bench", source_}, two = {"bench", source_, source_};
-  for (auto* arguments : {&one, &two}) arguments->insert(arguments->end(), settings.begin(), settings.end());
-  const json alone = run(one)["runs"], both = run(two)["runs"];
-  ASSERT_EQ(both.size(), 6u);
-  for (size_t i = 0; i < 6; ++i)
-    for (const char* name : {"path", "format", "test", "logits_hash", "weight_bytes", "kv_bytes"})
-      EXPECT_EQ(both[i][name], alone[i % 3][name]) << name;
-}
-
 TEST_F(JsonTest, EvalPerplexityAndDivergence) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += "the king said that it was number " + std::to_string(i) + ". ";
