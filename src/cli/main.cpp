@@ -25,6 +25,7 @@ constexpr assay::Verb kVerbs[] = {
     {"embed", "turn texts into vectors with a sentence encoder", assay::declare_embed},
     {"classify", "label texts, pairs or tokens; or choose among labels of your own", assay::declare_classify},
     {"bench", "measure load, prefill and decode", assay::declare_bench},
+    {"estimate", "predict memory and decode speed before anything is loaded", assay::declare_estimate},
     {"eval", "measure quality: perplexity, divergence from a reference", assay::declare_eval},
     {"compare", "build, prove, measure and run several formats of one model side by side",
      assay::declare_compare},

@@ -26,6 +26,7 @@ RunVerb declare_classify(CLI::App& command);
 RunVerb declare_bench(CLI::App& command);
 RunVerb declare_eval(CLI::App& command);
 RunVerb declare_compare(CLI::App& command);
+RunVerb declare_estimate(CLI::App& command);
 RunVerb declare_report(CLI::App& command);
 
 }  // namespace assay

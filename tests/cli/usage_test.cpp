@@ -10,7 +10,7 @@ using test::Outcome;
 using test::run_assay;
 
 constexpr const char* kVerbs[] = {"quantize", "inspect",  "verify", "generate", "chat",
-                                  "embed",    "classify", "bench",  "eval",     "compare"};
+                                  "embed",    "classify", "bench",  "estimate", "eval", "compare"};
 
 class UsageTest : public testing::Test {
  protected:
@@ -60,6 +60,9 @@ TEST_F(UsageTest, WrongUsageExitsWithTwoAndWritesNothing) {
       {"generate", source_, "-p", "a", "--max-tokens", "0"},
       {"generate", source_, "-p", "a", "--max-tokens", "99999999999999999999"},
       {"bench"},
+      {"estimate"},
+      {"estimate", source_, "--ctx", "0"},
+      {"estimate", source_, "--to", "mlx:4bits"},
       {"eval"},
       {"eval", "perplexity", source_},
       {"eval", "divergence", source_, "--text", "t"},
