@@ -72,6 +72,8 @@ constexpr GgufMix kMixes[] = {
     {"Q6_K", 18, Kind::kQ6_K, Kind::kQ6_K},
     {"IQ4_NL", 25, Kind::kIQ4_NL, Kind::kQ6_K, {{kSharedV5, kFirstDown5}}},
     {"IQ4_XS", 30, Kind::kIQ4_XS, Kind::kQ6_K, {{kSharedV5, kFirstDown5}}},
+    {"TQ1_0", 36, Kind::kTQ1_0, Kind::kQ6_K, {{always(Role::kTokenEmbedding, Kind::kQ4_K)}}},
+    {"TQ2_0", 37, Kind::kTQ2_0, Kind::kQ6_K, {{always(Role::kTokenEmbedding, Kind::kQ4_K)}}},
 };
 
 struct MlxRow {
@@ -94,20 +96,19 @@ constexpr std::string_view kAliases[][2] = {{"q4", "mlx:4bit"},
                                             {"none", "mlx:none"}};
 
 /// Names that exist elsewhere; the answer to them is "not yet", not "what?".
-constexpr std::string_view kUnwritten[] = {
-    "gguf:IQ1_S",   "gguf:IQ1_M",  "gguf:IQ2_XXS",   "gguf:IQ2_XS", "gguf:IQ2_S", "gguf:IQ2_M",
-    "gguf:IQ3_XXS", "gguf:IQ3_XS", "gguf:IQ3_S",     "gguf:IQ3_M",  "gguf:TQ1_0", "gguf:TQ2_0",
-    "gguf:MXFP4",   "gguf:NVFP4",  "gguf:MXFP4_MOE", "mlx:mxfp4",   "mlx:mxfp8",  "mlx:nvfp4"};
+constexpr std::string_view kUnwritten[] = {"gguf:IQ1_S",     "gguf:IQ1_M", "gguf:IQ2_XXS", "gguf:IQ2_XS",
+                                           "gguf:IQ2_S",     "gguf:IQ2_M", "gguf:IQ3_XXS", "gguf:IQ3_XS",
+                                           "gguf:IQ3_S",     "gguf:IQ3_M", "gguf:MXFP4",   "gguf:NVFP4",
+                                           "gguf:MXFP4_MOE", "mlx:mxfp4",  "mlx:mxfp8",    "mlx:nvfp4"};
 
 struct FileTypeName {
   uint32_t id;
   std::string_view name;
 };
 // llama.h, llama_ftype.
-constexpr FileTypeName kFileTypes[] = {{19, "IQ2_XXS"},   {20, "IQ2_XS"}, {22, "IQ3_XS"}, {23, "IQ3_XXS"},
-                                       {24, "IQ1_S"},     {26, "IQ3_S"},  {27, "IQ3_M"},  {28, "IQ2_S"},
-                                       {29, "IQ2_M"},     {31, "IQ1_M"},  {36, "TQ1_0"},  {37, "TQ2_0"},
-                                       {38, "MXFP4_MOE"}, {39, "NVFP4"}};
+constexpr FileTypeName kFileTypes[] = {{19, "IQ2_XXS"}, {20, "IQ2_XS"}, {22, "IQ3_XS"},    {23, "IQ3_XXS"},
+                                       {24, "IQ1_S"},   {26, "IQ3_S"},  {27, "IQ3_M"},     {28, "IQ2_S"},
+                                       {29, "IQ2_M"},   {31, "IQ1_M"},  {38, "MXFP4_MOE"}, {39, "NVFP4"}};
 
 std::string lower(std::string_view text) {
   std::string result(text);

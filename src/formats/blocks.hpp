@@ -119,6 +119,93 @@ struct IQ4_XSBlock {
 };
 static_assert(sizeof(IQ4_XSBlock) == 136);
 
+struct Q8_1Block {
+  uint16_t scale;  ///< f16
+  uint16_t sum;    ///< f16: scale * (sum of the codes)
+  int8_t codes[32];
+};
+static_assert(sizeof(Q8_1Block) == 36);
+
+struct MXFP4Block {
+  uint8_t exponent;     ///< E8M0: the scale is 2^(exponent - 127)
+  uint8_t nibbles[16];  ///< as in Q4_0
+};
+static_assert(sizeof(MXFP4Block) == 17);
+
+/// 4 blocks of 16 values; byte j of the 8 of a block holds value j below and value j + 8 above.
+struct NVFP4Block {
+  uint8_t scales[4];  ///< E4M3 without sign
+  uint8_t nibbles[32];
+};
+static_assert(sizeof(NVFP4Block) == 36);
+
+/// 256 values of three levels, five to a byte (four in the last four): tq1_0.cpp.
+struct TQ1_0Block {
+  uint8_t codes[52];
+  uint16_t scale;  ///< f16
+};
+static_assert(sizeof(TQ1_0Block) == 54);
+
+struct TQ2_0Block {
+  uint8_t codes[64];  ///< as in Q2_K
+  uint16_t scale;     ///< f16
+};
+static_assert(sizeof(TQ2_0Block) == 66);
+
+// Formats of codebooks (iq_grids.hpp): `points` are numbers of points, 8 values each, in IQ3 4.
+
+struct IQ2_XXSBlock {
+  uint16_t scale;      ///< f16
+  uint8_t points[64];  ///< per 32 values four points and a word: 4 * 7 signs, 4 bits of scale on top
+};
+static_assert(sizeof(IQ2_XXSBlock) == 66);
+
+struct IQ2_XSBlock {
+  uint16_t scale;     ///< f16
+  uint8_t codes[64];  ///< 32 words: 9 bits of a point, 7 signs
+  uint8_t scales[8];  ///< nibble b: scale of block b of 16
+};
+static_assert(sizeof(IQ2_XSBlock) == 74);
+
+struct IQ2_SBlock {
+  uint16_t scale;  ///< f16
+  uint8_t points[32];
+  uint8_t signs[32];
+  uint8_t high_bits[8];  ///< bits 2j, 2j+1 of byte i: bits 8..9 of point 4i + j
+  uint8_t scales[8];     ///< as in IQ2_XS
+};
+static_assert(sizeof(IQ2_SBlock) == 82);
+
+struct IQ3_XXSBlock {
+  uint16_t scale;  ///< f16
+  uint8_t points[64];
+  uint8_t signs[32];  ///< 8 words: 4 * 7 signs, 4 bits of scale on top
+};
+static_assert(sizeof(IQ3_XXSBlock) == 98);
+
+struct IQ3_SBlock {
+  uint16_t scale;  ///< f16
+  uint8_t points[64];
+  uint8_t high_bits[8];  ///< bit j of byte i: bit 8 of point 8i + j
+  uint8_t signs[32];     ///< bit j of byte i: value 8i + j
+  uint8_t scales[4];     ///< nibble b: scale of block b of 32
+};
+static_assert(sizeof(IQ3_SBlock) == 110);
+
+struct IQ1_SBlock {
+  uint16_t scale;  ///< f16
+  uint8_t points[32];
+  uint8_t high_bits[16];  ///< 8 words: 4 * 3 high bits of points, 3 bits of scale, the sign of the shift
+};
+static_assert(sizeof(IQ1_SBlock) == 50);
+
+struct IQ1_MBlock {
+  uint8_t points[32];
+  uint8_t high_bits[16];  ///< nibble l: 3 high bits of point l, and the sign of its shift
+  uint8_t scales[8];      ///< 4 words: 4 * 3 bits of scales, and a nibble of the f16 scale on top
+};
+static_assert(sizeof(IQ1_MBlock) == 56);
+
 /// The 16 levels of IQ4_NL and IQ4_XS. Source: kvalues_iq4nl in ggml-common.h.
 inline constexpr int8_t kIQ4Levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                           1,    13,   25,  38,  53,  69,  89,  113};

@@ -49,11 +49,17 @@ inline std::vector<WeightFormat> writable_formats() {
   return formats;
 }
 
-/// Those of them whose values are codes.
+/// Those of them whose values are codes of whole bits; TQ1_0 has five codes in a byte.
 inline std::vector<WeightFormat> quantized_formats() {
   std::vector<WeightFormat> formats = writable_formats();
-  std::erase_if(formats, [](const WeightFormat& f) { return !is_quantized(f); });
+  std::erase_if(formats,
+                [](const WeightFormat& f) { return !is_quantized(f) || f.kind == WeightKind::kTQ1_0; });
   return formats;
+}
+
+/// Three levels of the largest magnitude: most values of a normal row become 0.
+inline bool is_ternary(const WeightFormat& format) {
+  return format.kind == WeightKind::kTQ1_0 || format.kind == WeightKind::kTQ2_0;
 }
 
 /// Those of which a row is a list of blocks, each packed for itself; all but int8.
@@ -74,7 +80,8 @@ inline std::vector<WeightFormat> repeatable_formats() {
 inline std::vector<WeightFormat> searched_formats() {
   std::vector<WeightFormat> formats = quantized_formats();
   std::erase_if(formats, [](const WeightFormat& f) {
-    return f.kind == WeightKind::kMlxAffine || f.kind == WeightKind::kQ8_0 || f.kind == WeightKind::kInt8;
+    return f.kind == WeightKind::kMlxAffine || f.kind == WeightKind::kQ8_0 || f.kind == WeightKind::kInt8 ||
+           f.kind == WeightKind::kMXFP4 || f.kind == WeightKind::kNVFP4 || is_ternary(f);
   });
   return formats;
 }

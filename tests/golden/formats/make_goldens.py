@@ -2,6 +2,7 @@
 """Packs a few rows with the formats' own reference implementations.
 
   make_goldens.py --ggml libggml-base.so    needs numpy and gguf (gguf-py checks ggml's decoding)
+  make_goldens.py --decode                  needs numpy and gguf
   make_goldens.py --mlx                     needs numpy and mlx
 
 Writes beside itself:
@@ -11,6 +12,7 @@ Writes beside itself:
   ggml.bin, mlx.bin   the packed bytes the lines point into
 
 Lines of ggml.txt: FORMAT plain|importance OFFSET BYTES SHA256
+Lines of decode.txt: FORMAT OFFSET BYTES SHA256, of random blocks
 Lines of mlx.txt:  BITS GROUP DTYPE OFFSET CODE_BYTES SCALE_BYTES BIAS_BYTES SHA256
 MLX packs MLX_ROWS rows, rounded to DTYPE first. All rows of a case are contiguous: codes, scales, biases.
 """
@@ -98,6 +100,42 @@ def pack_ggml(library, source, importance):
         pack(name, None)
     for name in ["Q4_K", "Q5_K", "Q6_K", "Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS"]:
         pack(name, importance)
+    for name in ["MXFP4", "NVFP4", "TQ1_0", "TQ2_0"]:
+        pack(name, None)
+    writer.write()
+
+
+# Where the f16 scales of a block lie, so that random bytes can be kept finite there: bit 14 is cleared.
+SCALES = {
+    "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q8_1": [0],
+    "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208],
+    "TQ1_0": [52], "TQ2_0": [64], "MXFP4": [], "NVFP4": [],
+    "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0],
+    "IQ1_S": [0], "IQ1_M": [54], "IQ4_NL": [0], "IQ4_XS": [0],
+}  # fmt: skip
+
+
+def decode_random():
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
+
+    rng = np.random.default_rng(20250606)
+    writer = Writer("decode")
+    for name, scales in SCALES.items():
+        kind = GGMLQuantizationType[name]
+        length, size = GGML_QUANT_SIZES[kind]
+        if name == "Q8_1":
+            size = 36  # gguf-py has 40: the block when its numbers were f32
+        # IQ1 has 2048 points, 32 in a block: enough blocks that most of them occur.
+        n_blocks = 40 if length == 256 else 20
+        blocks = rng.integers(0, 256, (n_blocks, size), dtype=np.uint8)
+        for at in scales:
+            blocks[:, at + 1] &= 0xBF
+        if name == "Q8_1":  # which gguf-py leaves out: scale * code
+            scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+            decoded = blocks[:, 4:].view(np.int8).astype(np.float32) * scale
+        else:
+            decoded = quants.dequantize(blocks, kind)
+        writer.add([name], [blocks.tobytes()], decoded)
     writer.write()
 
 
@@ -126,6 +164,7 @@ def pack_mlx(source):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ggml", help="path of libggml-base.so")
+    parser.add_argument("--decode", action="store_true", help="random blocks as gguf-py decodes them")
     parser.add_argument("--mlx", action="store_true")
     options = parser.parse_args()
     source, importance = make_source()
@@ -133,6 +172,8 @@ def main():
     (HERE / "importance.f32").write_bytes(importance.tobytes())
     if options.ggml:
         pack_ggml(options.ggml, source, importance)
+    if options.decode:
+        decode_random()
     if options.mlx:
         pack_mlx(source)
 
