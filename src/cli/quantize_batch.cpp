@@ -71,9 +71,9 @@ void declare_batch_options(CLI::App& command, BatchFlags& flags) {
       ->needs("--config");
 }
 
-int run_quantize_batch(const BatchFlags& flags, const BatchRequest& request) {
+int run_quantize_batch(const BatchFlags& flags, const BatchQuantizeRequest& request) {
   const BatchConfig config = read_batch_config(expand_path(flags.config));
-  BatchOptions options;
+  BatchRunOptions options;
   options.output = expand_path(request.output.empty() ? kDefaultOutput : request.output);
   if (!request.checkpoints.empty()) options.checkpoints = expand_path(request.checkpoints);
   options.model = flags.model;

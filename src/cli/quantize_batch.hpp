@@ -16,7 +16,7 @@ struct BatchFlags {
 void declare_batch_options(CLI::App& command, BatchFlags& flags);
 
 /// What the options of `quantize` itself add.
-struct BatchRequest {
+struct BatchQuantizeRequest {
   std::string checkpoints;  ///< the positional SOURCE: the folder that holds checkpoints; may be empty
   std::string output;       ///< may be empty: models/mlx_converted_v2, as the converter before assay had it
   std::string recipe, embeddings, head;
@@ -26,6 +26,6 @@ struct BatchRequest {
 };
 
 /// Runs the batch and prints what became of every entry. 1 when one failed or missed a gate.
-int run_quantize_batch(const BatchFlags& flags, const BatchRequest& request);
+int run_quantize_batch(const BatchFlags& flags, const BatchQuantizeRequest& request);
 
 }  // namespace assay

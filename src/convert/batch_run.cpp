@@ -51,7 +51,7 @@ fs::path cached_snapshot(const std::string& hf_name) {
 
 class BatchEntry {
  public:
-  BatchEntry(const BatchConfig& config, const BatchModel& model, const BatchOptions& options,
+  BatchEntry(const BatchConfig& config, const BatchModel& model, const BatchRunOptions& options,
              ThreadPool& pool, Progress& progress)
       : config_(config),
         options_(options),
@@ -152,7 +152,7 @@ class BatchEntry {
   }
 
   const BatchConfig& config_;
-  const BatchOptions& options_;
+  const BatchRunOptions& options_;
   ThreadPool& pool_;
   Progress& progress_;
   const Recipe recipe_;
@@ -175,7 +175,7 @@ std::string_view status_name(BatchStatus status) noexcept {
   return "failed";
 }
 
-Recipe batch_recipe(const BatchModel& model, const BatchOptions& options) {
+Recipe batch_recipe(const BatchModel& model, const BatchRunOptions& options) {
   const int bits = options.bits != 0 ? options.bits : model.bits;
   const std::string name = !options.recipe.empty()  ? options.recipe
                            : bits == 8              ? kEightBitRecipe
@@ -218,8 +218,8 @@ bool is_complete_output(const fs::path& output, const std::string& recipe) {
   return foreign || (claims->recipe == recipe && claims->on_disk_bytes == bytes);
 }
 
-std::vector<BatchOutcome> run_batch(const BatchConfig& config, const BatchOptions& options, ThreadPool& pool,
-                                    Progress& progress) {
+std::vector<BatchOutcome> run_batch(const BatchConfig& config, const BatchRunOptions& options,
+                                    ThreadPool& pool, Progress& progress) {
   std::vector<const BatchModel*> models;
   if (options.model.empty())
     for (const BatchModel& model : config.models) models.push_back(&model);

@@ -22,7 +22,7 @@ struct AccuracyChange {
 using MeasureAccuracy = std::function<AccuracyChange(const std::filesystem::path& checkpoint,
                                                      const std::filesystem::path& output)>;
 
-struct BatchOptions {
+struct BatchRunOptions {
   std::filesystem::path output{};       ///< folder of the outputs
   std::filesystem::path checkpoints{};  ///< where hf_name is looked for first; may be empty
   std::string model{};                  ///< one entry's name; empty: all
@@ -55,8 +55,8 @@ struct BatchOutcome {
 /// Converts the entries one after the other; one that fails does not stop the next. Each output is the folder
 /// NAME-mlx-qBITS-v2 and appears whole or not at all. Throws only for what concerns all of them: an unknown
 /// name, recipe or option.
-std::vector<BatchOutcome> run_batch(const BatchConfig& config, const BatchOptions& options, ThreadPool& pool,
-                                    Progress& progress);
+std::vector<BatchOutcome> run_batch(const BatchConfig& config, const BatchRunOptions& options,
+                                    ThreadPool& pool, Progress& progress);
 
 /// {name, hf_name, success, status, recipe, output_path, weights_mb, target_size_mb, target_met, …,
 /// metadata}.
@@ -64,7 +64,7 @@ nlohmann::ordered_json outcome_json(const BatchOutcome& outcome);
 
 /// The recipe of an entry: 8 bits are npz:int8 with the embeddings in int8 too, 4 bits int4 with the entry's
 /// group size.
-Recipe batch_recipe(const BatchModel& model, const BatchOptions& options);
+Recipe batch_recipe(const BatchModel& model, const BatchRunOptions& options);
 
 /// The folder of a checkpoint named `hf_name`: a path as it stands, below `checkpoints`, below the folder of
 /// models.yaml, or in the cache that huggingface_hub keeps ($HF_HUB_CACHE, $HF_HOME/hub,

@@ -187,7 +187,7 @@ class BatchRun : public NpzOutput {
         << "models:\n  - name: small\n    hf_name: org/tiny\n    quantization: " << quantization << "\n";
     return read_batch_config(folder_ / "models.yaml");
   }
-  BatchOutcome run_one(const std::string& quantization, BatchOptions options = {}) {
+  BatchOutcome run_one(const std::string& quantization, BatchRunOptions options = {}) {
     options.output = folder_ / "out";
     return run_batch(config(quantization), options, pool_, silent_progress()).at(0);
   }
@@ -234,7 +234,7 @@ TEST_F(BatchRun, AMissedTargetIsSaidWithARemedy) {
 }
 
 TEST_F(BatchRun, FourBitsArePackedAndSuggestEightWhenAccuracyFalls) {
-  BatchOptions options;
+  BatchRunOptions options;
   options.measure_accuracy = [](const fs::path&, const fs::path&) { return AccuracyChange{0.9, 0.8, 100}; };
   const BatchOutcome outcome = run_one("{bits: 4, group_size: 32, max_accuracy_drop: 0.05}", options);
   ASSERT_EQ(outcome.error, "");
@@ -254,7 +254,7 @@ TEST_F(BatchRun, FourBitsArePackedAndSuggestEightWhenAccuracyFalls) {
 TEST_F(BatchRun, AMissingCheckpointIsOneEntrysFault) {
   std::ofstream(folder_ / "models.yaml")
       << "models:\n- {name: a, hf_name: org/absent}\n- {name: b, hf_name: org/tiny}\n";
-  BatchOptions options;
+  BatchRunOptions options;
   options.output = folder_ / "out";
   const auto outcomes =
       run_batch(read_batch_config(folder_ / "models.yaml"), options, pool_, silent_progress());
