@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds assay and shows the whole of it on the two trained models that this repository carries. A decoder: four
-# quantized files, the proof that they are quantized, what they weigh, how far they drifted, how fast they run. A
-# classifier: int8 and int4, what they cost in vectors and labels.
+# Builds assay and shows the whole of it on the three trained models that this repository carries. A decoder: four
+# quantized files, the proof that they are quantized, what they weigh, how far they drifted, how fast they run. A guard
+# model: what its verdicts are worth in each format. A classifier: int8 and int4, what they cost in vectors and labels.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/setup.sh
@@ -21,6 +21,12 @@ build/release/assay compare "$model" \
   --to mlx:8bit,mlx:4bit,gguf:Q8_0,gguf:Q4_K_M -o "$out" \
   --text "$model/heldout.txt" --prompt "What is a trait?" --prompt "What does cargo build do?" --max-tokens 48
 
+guard=models/guard-4M
+echo
+echo "$guard, the F1 of its verdicts on 500 held-out rows, in $out/guard:"
+build/release/assay compare "$guard" --to mlx:8bit,mlx:4bit,gguf:Q4_K_M -o "$out/guard" \
+  --guard "$guard/heldout.jsonl" --guard-max-tokens 80
+
 encoder=models/rust-books-3M
 echo
 echo "$encoder, quantized two ways into $out:"
@@ -31,11 +37,12 @@ build/release/assay eval encoder "$out/encoder/int8" "$out/encoder/int4" --refer
 
 cat <<MESSAGE
 
-The report of the first comparison, with its charts and what every number rests on: $out/report.html
+Two reports, with charts and what every number rests on: $out/report.html and $out/guard/report.html
 
 What to try next:
   build/release/assay inspect $out/mlx-4bit
   build/release/assay verify $out/mlx-4bit --against $model
   build/release/assay chat $out/mlx-4bit
+  build/release/assay eval guard $guard --data $guard/heldout.jsonl --max-tokens 80
   build/release/assay classify $out/encoder/int8 --text "Cargo downloads the crates that a package depends on."
 MESSAGE

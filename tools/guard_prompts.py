@@ -7,9 +7,9 @@
 A row is {"prompt", "response", "prompt_harm_label", "response_harm_label", "response_refusal_label"} (WildGuardTest's
 names); the response and its two labels are null where the prompt stands alone. What the prompts are about stands in
 guard_lexicon.txt, the sentences around it in guard_frames.py; both are our own writing. A seventh of the actions and
-the last frames of every list are held out: a held-out row of the grammar has an unseen frame around an unseen action.
-The rest of the held-out set is guard_handwritten.jsonl, written row by row, not by the grammar. Nothing but Python is
-needed; choices are seeded.
+the last frames of every list are held out: a held-out row of the grammar has an unseen frame around a known action, a
+known frame around an unseen action, or neither known, as its source says. The rest of the held-out set is
+guard_handwritten.jsonl, written row by row, not by the grammar. Nothing but Python is needed; choices are seeded.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import zlib
 import guard_frames as frames
 
 HERE = pathlib.Path(__file__).parent
-HELD_OUT_GRAMMAR_ROWS = 266
+HELD_OUT_GRAMMAR = {"unseen-frame": (90, True, False), "unseen-action": (88, False, True), "unseen-both": (88, True, True)}
 WITH_RESPONSE = 0.5
 
 
@@ -96,12 +96,12 @@ def gerund(action):
 
 
 class Grammar:
-    """Draws rows from one side of the split."""
+    """Draws rows from one side of the split of frames and one of the split of actions."""
 
-    def __init__(self, held_out, seed):
+    def __init__(self, seed, held_out_frames=False, held_out_actions=False):
         self.random = random.Random(seed)
-        self.held_out = held_out
-        self.lists, self.topics = load_lexicon(held_out)
+        self.held_out_frames = held_out_frames
+        self.lists, self.topics = load_lexicon(held_out_actions)
         self.harmful = [t for t in self.topics if t.harms]
         self.nouned = [t for t in self.topics if t.nouns]
         self.harsh = next(t for t in self.topics if t.name == "harmless words")
@@ -113,7 +113,7 @@ class Grammar:
         return re.sub(r"\{(\w+)\}", lambda m: self.random.choice(self.lists[m[1]]), text)
 
     def pick(self, entries):
-        return self.random.choice(frame_list(entries, self.held_out))
+        return self.random.choice(frame_list(entries, self.held_out_frames))
 
     def phrase(self, frame, action, topic=""):
         values = {"inf": action, "ger": gerund(action), "noun": action, "topic": topic, "Topic": topic.capitalize()}
@@ -153,7 +153,7 @@ class Grammar:
         return Request(self.phrase(self.pick(frames.NEUTRAL), action), topic, intent, action, True)
 
     def refusal(self, request):
-        choices = [f for f in frame_list(frames.REFUSAL, self.held_out)
+        choices = [f for f in frame_list(frames.REFUSAL, self.held_out_frames)
                    if request.is_action or ("{inf}" not in f and "{ger}" not in f)]
         text = self.phrase(self.random.choice(choices), request.action, self.topic_noun(request))
         return text + self.random.choice(frames.AFTER_REFUSAL).replace("{good}", self.good()[1])
@@ -173,7 +173,7 @@ class Grammar:
         if not request.is_action or is_about_harm != helps_harm:
             action = (self.harm() if helps_harm else self.good())[1]
         lists = (frames.HELPS_HARM, frames.HARM_STEPS) if helps_harm else (frames.HELPS_GOOD, frames.GOOD_STEPS)
-        steps = self.random.sample(frame_list(lists[1], self.held_out), 2)
+        steps = self.random.sample(frame_list(lists[1], self.held_out_frames), 2)
         text = self.pick(lists[0]).replace("{step}", steps[0]).replace("{step2}", steps[1])
         return f"{opening} {self.phrase(text, action)}".strip()
 
@@ -203,18 +203,19 @@ class Grammar:
 
 
 def held_out_rows(seed=7):
-    """The hand-written rows, then as many harmful as unharmful prompts of the grammar, none twice."""
+    """The hand-written rows, then of every kind of the grammar as many harmful as unharmful prompts, none twice."""
     with open(HERE / "guard_handwritten.jsonl", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     seen = {row["prompt"] for row in rows}
-    grammar = Grammar(held_out=True, seed=seed)
-    left = dict.fromkeys(("harmful", "unharmful"), HELD_OUT_GRAMMAR_ROWS // 2)
-    while any(left.values()):
-        row, _ = grammar.row()
-        if left[row["prompt_harm_label"]] and row["prompt"] not in seen:
-            seen.add(row["prompt"])
-            left[row["prompt_harm_label"]] -= 1
-            rows.append({**row, "source": "grammar"})
+    for source, (count, held_out_frames, held_out_actions) in HELD_OUT_GRAMMAR.items():
+        grammar = Grammar(seed, held_out_frames, held_out_actions)
+        left = dict.fromkeys(("harmful", "unharmful"), count // 2)
+        while any(left.values()):
+            row, _ = grammar.row()
+            if left[row["prompt_harm_label"]] and row["prompt"] not in seen:
+                seen.add(row["prompt"])
+                left[row["prompt_harm_label"]] -= 1
+                rows.append({**row, "source": source})
     return rows
 
 
@@ -227,7 +228,7 @@ def main():
     if options.held_out:
         lines = [json.dumps(row, ensure_ascii=False) for row in held_out_rows()]
         pathlib.Path(options.held_out).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    grammar = Grammar(held_out=False, seed=options.seed)
+    grammar = Grammar(options.seed)
     for _ in range(options.training or 0):
         sys.stdout.write(json.dumps(grammar.row()[0], ensure_ascii=False) + "\n")
 

@@ -163,7 +163,7 @@ class Batches:
         self.dropping.model.dropout = PIECES_DROPOUT
         self.tokenizer, self.batch_size = tokenizer, batch_size
         self.end = tokenizer.token_to_id(END)
-        self.grammar = guard_prompts.Grammar(held_out=False, seed=seed)
+        self.grammar = guard_prompts.Grammar(seed)
 
     def encode(self, row, request):
         """Token ids and, for each but the first, whether its prediction is learned."""
@@ -190,7 +190,7 @@ def train(options):
     folder = pathlib.Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    tokenizer = train_tokenizer(guard_prompts.Grammar(held_out=False, seed=options.seed + 1000))
+    tokenizer = train_tokenizer(guard_prompts.Grammar(options.seed + 1000))
     config = write_configs(tokenizer, folder)
     prefix = torch.tensor(tokenizer.encode(PREFIX).ids)
     model = GuardDecoder(config).bfloat16()
@@ -261,7 +261,7 @@ def evaluate(folder):
                     match = re.search(pattern, text[-300:])
                     found.append((row[key], match[1] if match else ""))
             right = sum(t == a for t, a in found) / len(found)
-            print(f"{source or 'all':12} {key:23} n {len(found):4} F1 {f1(found, positive):.4f} accuracy {right:.4f}")
+            print(f"{source or 'all':13} {key:23} n {len(found):4} F1 {f1(found, positive):.4f} accuracy {right:.4f}")
 
 
 def main():
