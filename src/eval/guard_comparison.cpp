@@ -161,22 +161,23 @@ std::vector<Measurement> guard_measurements(const std::string& subject, const Gu
                                             const nlohmann::ordered_json& settings,
                                             const std::string& file_sha256) {
   std::vector<Measurement> made;
-  const auto add_one = [&](const char* metric, const Estimate& estimate, nlohmann::ordered_json where) {
-    made.push_back(make_measurement(subject, "guard", metric, "share", estimate, "rows"));
+  const auto add_one = [&](const char* metric, const Estimate& estimate, nlohmann::ordered_json where,
+                           const char* drawn = "rows") {
+    made.push_back(make_measurement(subject, "guard", metric, "share", estimate, drawn));
     made.back().settings = std::move(where);
     made.back().file_sha256 = file_sha256;
   };
   for (const GuardScore& score : summary.scores) {
     const nlohmann::ordered_json where = with_set(settings, score.set, score.task);
     const bool one = score.one_class();
-    add_one(one ? "f1_one_class" : "f1", score.positive.f1, where);
+    add_one(one ? "f1_one_class" : "f1", score.positive.f1, where, "requests");
     add_one("f1_published", point(score.f1(UnparsedRule::kPublished), score.total), where);
     add_one("f1_dropped", point(score.f1(UnparsedRule::kDropped), score.total), where);
     add_one("accuracy", score.accuracy, where);
     add_one("accuracy_parsed", score.accuracy_parsed, where);
     if (score.support[1] > 0) add_one("recall", score.positive.recall, where);
     if (!one) add_one("precision", score.positive.precision, where);
-    if (!one) add_one("f1_negative", score.negative.f1, where);
+    if (!one) add_one("f1_negative", score.negative.f1, where, "requests");
     if (!one) add_one("precision_negative", score.negative.precision, where);
     if (score.support[0] > 0) add_one("recall_negative", score.negative.recall, where);
     if (score.support[0] > 0) add_one("false_positive_rate", score.false_positive_rate, where);
