@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "engine/continuation.hpp"
+#include "engine/memory_estimate.hpp"
 #include "engine/stopwatch.hpp"
 
 namespace assay {
@@ -98,6 +99,7 @@ class Scheduler {
       count += static_cast<size_t>(request.samples);
     }
     results_.resize(count);
+    check_memory();
   }
 
   std::vector<Generation> run() {
@@ -109,6 +111,30 @@ class Scheduler {
   }
 
  private:
+  /// Throws Error unless the weights and the largest caches that can be held at once fit into memory.
+  void check_memory() const {
+    std::vector<int64_t> held;
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      const int64_t caches = requests_[i].samples + (requests_[i].samples > 1 ? 1 : 0);  // the prompt's own
+      held.insert(held.end(), static_cast<size_t>(std::min(caches, options_.batch + 1)), contexts_[i]);
+    }
+    std::sort(held.rbegin(), held.rend());
+    const bool forks = held.size() > requests_.size();
+    held.resize(std::min(held.size(), static_cast<size_t>(options_.batch + (forks ? 1 : 0))));
+    if (held.empty()) return;
+    const Decoder& decoder = model_.decoder();
+    MemoryEstimate estimate = estimate_memory(model_.config(), footprint_of(model_.file()),
+                                              {.context = held.front(),
+                                               .sequences = static_cast<int64_t>(held.size()),
+                                               .threads = decoder.threads(),
+                                               .kv = decoder.kv_format()});
+    estimate.kv_bytes = 0;
+    for (const int64_t positions : held)
+      estimate.kv_bytes += static_cast<uint64_t>(positions) *
+                           KvCache::bytes_per_position(model_.config(), decoder.kv_format());
+    require_memory(estimate, model_.file().path().string());
+  }
+
   /// Fills free places: samples of prompts that are ready first, then new prompts.
   void admit() {
     while (true) {
@@ -137,7 +163,11 @@ class Scheduler {
       take_prefix(request.prompt, options_.prefix->tokens, options_.prefix->cache, cache);
     }
     const int64_t cached = cache.length();
-    cache.reserve(static_cast<int64_t>(request.prompt.size()) - cached);
+    // Growing copies what is there, so the first part of the answer has its place from the start.
+    constexpr int64_t kAnswer = 256;
+    const auto wanted =
+        static_cast<int64_t>(request.prompt.size()) + std::min(kAnswer, request.options.max_tokens);
+    cache.reserve(std::min(wanted, cache.max_positions()) - cached);
     prompts_.push_back({&request, next_result_, std::move(cache), cached});
     next_result_ += static_cast<size_t>(request.samples);
     ++next_request_;

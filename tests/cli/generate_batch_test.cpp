@@ -206,6 +206,33 @@ TEST_F(GenerateTest, TheKvCacheTakesTheBytesOfItsFormat) {
   expect_one_line({"generate", source_, "-p", "x", "--kv", "q4"}, 2, {"--kv", "q4"});
 }
 
+TEST_F(GenerateTest, WhatTheKvCacheCostsIsMeasuredAndF32CostsNothing) {
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "it was number " + std::to_string(i) + ". ";
+  test::write_file(folder_ / "text", text);
+  const auto divergence = [&](const char* kv) {
+    const json document =
+        expect_success({"eval", "divergence", source_, "--reference", source_, "--kv", kv, "--compute",
+                        "exact", "--ctx", "64", "--text", folder_ / "text", "--json"})
+            .json();
+    EXPECT_EQ(document["results"][0]["settings"]["kv"], kv);
+    return document["results"][0]["metric"]["kl_mean"]["value"].get<double>();
+  };
+  const double f16 = divergence("f16"), q8 = divergence("q8");
+  EXPECT_EQ(divergence("f32"), 0.0);
+  EXPECT_GT(f16, 0.0);
+  EXPECT_GT(q8, f16);  // steps of 1/127 of a group's largest against 2^-11 of each number
+  EXPECT_LT(q8, 1e-3);
+  const auto perplexity = [&](const char* kv) {
+    const json document = expect_success({"eval", "perplexity", source_, "--kv", kv, "--compute", "exact",
+                                          "--ctx", "64", "--text", folder_ / "text", "--json"})
+                              .json();
+    EXPECT_EQ(document["results"][0]["settings"]["kv"], kv);
+    return document["results"][0]["metric"]["perplexity"]["value"].get<double>();
+  };
+  EXPECT_NE(perplexity("f32"), perplexity("q8"));
+}
+
 TEST_F(GenerateTest, WhatCannotRunIsRefusedBeforeAnythingRuns) {
   std::string longest;
   for (int i = 0; i < 100; ++i) longest += "it was number " + std::to_string(i) + ". ";
@@ -221,6 +248,24 @@ TEST_F(GenerateTest, WhatCannotRunIsRefusedBeforeAnythingRuns) {
     expect_one_line({"chat", source_, "--threads", count}, 2, {"--threads"});
   }
   expect_one_line({"generate", source_, "-p", "x", "--n", "0"}, 2, {"--n"});
+}
+
+TEST_F(GenerateTest, CachesThatNoMemoryHoldsAreRefusedBeforeAnythingRuns) {
+  test::change_json(folder_ / "source/config.json",
+                    [](auto& config) { config["max_position_embeddings"] = int64_t{1} << 40; });
+  const std::vector<std::string> parts = {"source", "does not fit into memory", "KV cache"};
+  for (const char* option : {"--ctx", "--max-tokens"})
+    expect_fault({"generate", source_, "-p", "x", option, "1000000000000"}, parts);
+  test::write_file(folder_ / "input", "hello\n");
+  expect_fault({"chat", source_, "--ctx", "1000000000000"}, parts, {.input = folder_ / "input"});
+  // Four caches at once, each of positions for half the memory there is.
+  const json one = generate({"-p", "x"});
+  const uint64_t bytes =
+      one["kv_bytes"].get<uint64_t>() / 10;  // of one position: 1 prompt and 9 answer tokens
+  const std::string half =
+      std::to_string((static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * 4096 / 2) / bytes);
+  expect_fault({"generate", source_, "--prompts", write_prompts(prompts_), "--batch", "4", "--ctx", half},
+               parts);
 }
 
 TEST_F(GenerateTest, ChatTakesUpTheConversationAndSaysTheSame) {
