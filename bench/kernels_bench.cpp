@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 
+#include "base/aligned.hpp"
 #include "kernels/cases.hpp"
 
 // One thread's speed of every matmul, for every table this processor can run:
@@ -52,11 +53,13 @@ void measure_prefill(benchmark::State& state, const KernelTable& table, const We
   Rng rng(2);
   const test::RandomWeight weight(format, kPrefillRows, kPrefillCols, Draw::kOrdinary, rng);
   const std::vector<float> x = test::random_activations(kPrefillTokens * kPrefillCols, Draw::kOrdinary, rng);
+  const AlignedVector<float> aligned(x.begin(), x.end());
   const test::QuantizedTokens codes(table, x, kPrefillTokens, kPrefillCols);
   std::vector<float> out(kPrefillTokens * kPrefillRows);
   for (auto _ : state) {
     if (exact)
-      table.matmul_exact(weight.view(), 0, kPrefillRows, x.data(), kPrefillTokens, out.data(), kPrefillRows);
+      table.matmul_exact(weight.view(), 0, kPrefillRows, aligned.data(), kPrefillTokens, out.data(),
+                         kPrefillRows);
     else
       table.matmul_fast(weight.view(), 0, kPrefillRows, codes.rows(), kPrefillTokens, out.data(),
                         kPrefillRows);

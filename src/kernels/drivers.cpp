@@ -1,5 +1,7 @@
 #include "kernels/drivers.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/aligned.hpp"
@@ -50,29 +52,22 @@ struct RowDecoder {
   }
 };
 
-/// A chunk of quantized activations as floats.
-void decode_activations(const QuantizedRow& row, int64_t begin, int64_t count, float* x) {
-  for (int64_t e = begin; e < begin + count; ++e)
-    x[e - begin] = row.scales[e / 32] * static_cast<float>(row.codes[e]);
+/// Quantized activations as floats.
+void decode_activations(const QuantizedRow& row, int64_t cols, float* x) {
+  for (int64_t e = 0; e < cols; ++e) x[e] = row.scales[e / 32] * static_cast<float>(row.codes[e]);
 }
 
-struct Columns {
-  const float* x;
-  int64_t stride;  ///< between tokens
-};
-
-/// dot(row, token) for up to kDecodedRows rows and kTokenTile tokens; load_x(begin, count) gives the Columns.
-/// Rows that the last tile lacks count as zeros and are left out of the result.
-template <class LoadX>
-void dot_tile(const RowDecoder& decoder, int64_t row, int64_t rows, int64_t tokens, LoadX load_x, float* out,
-              int64_t out_stride) {
+/// dot(row, token) for up to kDecodedRows rows and kTokenTile tokens. Rows that the last tile lacks count as
+/// zeros and are left out of the result.
+void dot_tile(const RowDecoder& decoder, int64_t row, int64_t rows, const float* x, int64_t tokens,
+              float* out, int64_t out_stride) {
   alignas(64) float w[kDecodedRows * kDecodedStride] = {};
   alignas(64) float lanes[kDecodedRows * kTokenTile * kLanes] = {};
-  for (int64_t begin = 0; begin < decoder.weight.cols; begin += kDecodedStride) {
-    const int64_t count = std::min(kDecodedStride, decoder.weight.cols - begin);
+  const int64_t cols = decoder.weight.cols;
+  for (int64_t begin = 0; begin < cols; begin += kDecodedStride) {
+    const int64_t count = std::min(kDecodedStride, cols - begin);
     for (int64_t r = 0; r < rows; ++r) decoder.decode(row + r, begin, count, w + kDecodedStride * r);
-    const Columns columns = load_x(begin, count);
-    decoder.isa.accumulate(w, columns.x, columns.stride, tokens, count, lanes);
+    decoder.isa.accumulate(w, x + begin, cols, tokens, count, lanes);
   }
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t t = 0; t < tokens; ++t)
@@ -80,11 +75,55 @@ void dot_tile(const RowDecoder& decoder, int64_t row, int64_t rows, int64_t toke
 }
 
 /// The same for any number of rows.
-template <class LoadX>
-void dot_rows(const RowDecoder& decoder, int64_t row_begin, int64_t row_end, int64_t tokens, LoadX load_x,
+void dot_rows(const RowDecoder& decoder, int64_t row_begin, int64_t row_end, const float* x, int64_t tokens,
               float* out, int64_t out_stride) {
   for (int64_t row = row_begin; row < row_end; row += kDecodedRows)
-    dot_tile(decoder, row, std::min(kDecodedRows, row_end - row), tokens, load_x, out, out_stride);
+    dot_tile(decoder, row, std::min(kDecodedRows, row_end - row), x, tokens, out, out_stride);
+}
+
+/// Bytes of a panel of decoded rows: half of a second-level cache, which the activations pass through.
+int64_t float_panel_bytes() noexcept {
+  static const int64_t kBytes = [] {
+    const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);  // 0 or -1 where the system does not tell
+    return std::clamp<int64_t>(cache / 2, 128 << 10, 1 << 20);
+  }();
+  return kBytes;
+}
+
+/// Up to kFloatTileRows rows, decoded to one tile of a panel.
+void decode_tile(const RowDecoder& decoder, int64_t row, int64_t rows, float* tile) {
+  alignas(64) float w[kFloatTileRows * kDecodedStride] = {};
+  for (int64_t begin = 0; begin < decoder.weight.cols; begin += kDecodedStride) {
+    const int64_t count = std::min(kDecodedStride, decoder.weight.cols - begin);
+    for (int64_t r = 0; r < rows; ++r) decoder.decode(row + r, begin, count, w + kDecodedStride * r);
+    for (int64_t e = 0; e < count; e += kLanes)
+      for (int64_t r = 0; r < kFloatTileRows; ++r, tile += kLanes)
+        std::copy_n(w + kDecodedStride * r + e, kLanes, tile);
+  }
+}
+
+/// The same for many tokens: decodes panels of rows once for all of them.
+void multiply_decoded(const RowDecoder& decoder, int64_t row_begin, int64_t row_end, const float* x,
+                      int64_t tokens, float* out, int64_t out_stride) {
+  const int64_t cols = decoder.weight.cols, tile_floats = cols * kFloatTileRows;
+  const int64_t tiles = std::max<int64_t>(float_panel_bytes() / (tile_floats * 4), 1);
+  const int64_t panel_rows = tiles * kFloatTileRows, panel_floats = tiles * tile_floats;
+  thread_local AlignedVector<float> scratch;  // a thread keeps what its largest product needed
+  scratch.resize(
+      std::max(scratch.size(), static_cast<size_t>(panel_floats + panel_rows * kLanes * kFloatTileTokens)));
+  for (int64_t row = row_begin; row < row_end; row += panel_rows) {
+    const int64_t end = std::min(row + panel_rows, row_end);
+    for (int64_t r = row; r < end; r += kFloatTileRows)
+      decode_tile(decoder, r, std::min(kFloatTileRows, end - r), scratch.data() + (r - row) * cols);
+    decoder.isa.multiply_float_panel({.panel = scratch.data(),
+                                      .rows = end - row,
+                                      .cols = cols,
+                                      .x = x,
+                                      .tokens = tokens,
+                                      .out = out + row,
+                                      .out_stride = out_stride,
+                                      .lanes = scratch.data() + panel_floats});
+  }
 }
 
 }  // namespace
@@ -135,36 +174,29 @@ void drive_dequantize(const IsaTable& isa, const WeightFormat& format, PackedRow
 void drive_exact(const IsaTable& isa, const WeightView& weight, int64_t row_begin, int64_t row_end,
                  const float* x, int64_t tokens, float* out, int64_t out_stride) {
   const RowDecoder decoder{isa, weight};
+  if (isa.multiply_float_panel != nullptr && tokens >= kPanelTokens && weight.cols % kLanes == 0)
+    return multiply_decoded(decoder, row_begin, row_end, x, tokens, out, out_stride);
   if (decoder.matrix.layout <= Layout::kBF16)
     return isa.matmul_plain(decoder.matrix, row_begin, row_end, x, tokens, out, out_stride);
-  for (int64_t first = 0; first < tokens; first += kTokenTile) {
-    const int64_t count = std::min(kTokenTile, tokens - first);
-    const auto load_x = [&](int64_t begin, int64_t) {
-      return Columns{x + first * weight.cols + begin, weight.cols};
-    };
-    dot_rows(decoder, row_begin, row_end, count, load_x, out + first * out_stride, out_stride);
-  }
+  for (int64_t first = 0; first < tokens; first += kTokenTile)
+    dot_rows(decoder, row_begin, row_end, x + first * weight.cols, std::min(kTokenTile, tokens - first),
+             out + first * out_stride, out_stride);
 }
 
 void drive_fast(const IsaTable& isa, const WeightView& weight, int64_t row_begin, int64_t row_end,
                 const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride) {
-  if (has_integer_products(weight.format)) {
-    const PackedMatrix matrix = packed_matrix(weight);
-    if (tokens < kPanelTokens || isa.matmul_panels == nullptr)
-      return isa.matmul_fast(matrix, row_begin, row_end, rows, tokens, out, out_stride);
-    thread_local AlignedVector<uint8_t> scratch;  // a thread keeps what its largest product needed
-    scratch.resize(std::max(scratch.size(), isa.panel_bytes(matrix)));
-    return isa.matmul_panels(matrix, row_begin, row_end, rows, tokens, out, out_stride, scratch.data());
+  if (!has_integer_products(weight.format)) {
+    thread_local AlignedVector<float> x;
+    x.resize(static_cast<size_t>(tokens * weight.cols));
+    for (int64_t t = 0; t < tokens; ++t) decode_activations(rows[t], weight.cols, x.data() + t * weight.cols);
+    return drive_exact(isa, weight, row_begin, row_end, x.data(), tokens, out, out_stride);
   }
-  const RowDecoder decoder{isa, weight};
-  alignas(64) float x[kDecodedStride];
-  for (int64_t t = 0; t < tokens; ++t) {
-    const auto load_x = [&](int64_t begin, int64_t count) {
-      decode_activations(rows[t], begin, count, x);
-      return Columns{x, 0};
-    };
-    dot_rows(decoder, row_begin, row_end, 1, load_x, out + t * out_stride, out_stride);
-  }
+  const PackedMatrix matrix = packed_matrix(weight);
+  if (tokens < kPanelTokens || isa.matmul_panels == nullptr)
+    return isa.matmul_fast(matrix, row_begin, row_end, rows, tokens, out, out_stride);
+  thread_local AlignedVector<uint8_t> scratch;  // a thread keeps what its largest product needed
+  scratch.resize(std::max(scratch.size(), isa.panel_bytes(matrix)));
+  isa.matmul_panels(matrix, row_begin, row_end, rows, tokens, out, out_stride, scratch.data());
 }
 
 }  // namespace assay

@@ -44,8 +44,23 @@ struct PackedMatrix {
 inline constexpr int64_t kDecodedStride = 256;
 inline constexpr int64_t kDecodedRows = 4;
 inline constexpr int64_t kTokenTile = 32;
-/// From so many tokens on matmul_fast unpacks panels.
+/// From so many tokens on products unpack panels.
 inline constexpr int64_t kPanelTokens = 16;
+
+/// A float panel is multiplied in tiles of so many rows, by at most so many tokens.
+inline constexpr int64_t kFloatTileRows = 4;
+inline constexpr int64_t kFloatTileTokens = 6;
+
+/// out[t * out_stride + r] = dot(row r of the panel, x[t * cols …]), as matmul_exact has it.
+struct FloatPanelJob {
+  const float* panel;  ///< [tiles, cols / 16, kFloatTileRows, 16]; rows that the last tile lacks are zeros
+  int64_t rows, cols;  ///< cols is a multiple of 16
+  const float* x;      ///< [tokens, cols]
+  int64_t tokens;
+  float* out;
+  int64_t out_stride;
+  float* lanes;  ///< scratch: 16 * kFloatTileTokens floats for every row of the tiles
+};
 
 /// What one instruction set provides to the drivers in kernels.cpp.
 struct IsaTable {
@@ -61,6 +76,8 @@ struct IsaTable {
   /// matmul_exact for kF32, kF16, kBF16.
   void (*matmul_plain)(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t tokens, float* out, int64_t out_stride) noexcept;
+  /// Null where accumulate does it.
+  void (*multiply_float_panel)(const FloatPanelJob& job) noexcept;
   /// matmul_fast for every layout between kQ4_0 and kMlx.
   void (*matmul_fast)(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
                       const QuantizedRow* rows, int64_t tokens, float* out, int64_t out_stride) noexcept;

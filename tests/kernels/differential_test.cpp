@@ -110,6 +110,21 @@ TEST_P(Differential, ExactProductsAreEqual) {
     }
 }
 
+/// Enough tokens for float panels, in tiles that are full and not; rows that fill them and do not.
+TEST_P(Differential, ExactProductsOfManyTokensAreEqual) {
+  Rng rng(22);
+  for (const WeightFormat& format : kernel_formats())
+    for (const int64_t cols : row_lengths(format)) {
+      const int64_t rows = 1 + rng.below(20), tokens = 16 + rng.below(12);
+      const RandomWeight weight(format, rows, cols, GetParam(), rng, rng.below(2));
+      const std::vector<float> x = random_activations(tokens * cols, GetParam(), rng);
+      const std::vector<float> expected = run_exact(scalar(), weight.view(), x, tokens, rows + 3);
+      for (const KernelTable* table : available_kernels())
+        ASSERT_EQ(first_difference(expected, run_exact(*table, weight.view(), x, tokens, rows + 3)), "")
+            << table->isa << " " << case_name(format, rows, cols) << " tokens " << tokens;
+    }
+}
+
 /// Scores and mixtures are those of one dot or add_scaled after the other.
 TEST(Kernels, AttentionOfSharedKeysIsThatOfEachQuery) {
   Rng rng(20);
@@ -154,6 +169,19 @@ TEST(Kernels, SeveralPanelsAreEqual) {
     const std::vector<float> expected = run_fast(scalar(), weight.view(), x, tokens, rows);
     for (const KernelTable* table : available_kernels())
       EXPECT_EQ(first_difference(expected, run_fast(*table, weight.view(), x, tokens, rows)), "")
+          << table->isa << " " << case_name(ggml_format(kind), rows, cols);
+  }
+}
+
+TEST(Kernels, SeveralFloatPanelsAreEqual) {
+  Rng rng(23);
+  for (const WeightKind kind : {WeightKind::kBF16, WeightKind::kQ4_K, WeightKind::kQ3_K}) {
+    const int64_t rows = 27, cols = 11008, tokens = 17;
+    const RandomWeight weight(ggml_format(kind), rows, cols, Draw::kOrdinary, rng);
+    const std::vector<float> x = random_activations(tokens * cols, Draw::kOrdinary, rng);
+    const std::vector<float> expected = run_exact(scalar(), weight.view(), x, tokens, rows);
+    for (const KernelTable* table : available_kernels())
+      EXPECT_EQ(first_difference(expected, run_exact(*table, weight.view(), x, tokens, rows)), "")
           << table->isa << " " << case_name(ggml_format(kind), rows, cols);
   }
 }
@@ -210,15 +238,17 @@ TEST(Kernels, OtherFormatsAreEqual) {
   Rng rng(17);
   for (const WeightKind kind :
        {WeightKind::kQ2_K, WeightKind::kQ3_K, WeightKind::kIQ4_NL, WeightKind::kIQ4_XS}) {
-    const int64_t rows = 3, cols = 512, tokens = 2;
-    const RandomWeight weight(ggml_format(kind), rows, cols, Draw::kOrdinary, rng);
-    const std::vector<float> x = random_activations(tokens * cols, Draw::kOrdinary, rng);
-    const QuantizedTokens codes(scalar(), x, tokens, cols);
-    const std::vector<float> fast = run_fast(scalar(), weight.view(), codes, tokens, rows);
-    const std::vector<float> exact = run_exact(scalar(), weight.view(), x, tokens, rows);
-    for (const KernelTable* table : available_kernels()) {
-      EXPECT_EQ(first_difference(fast, run_fast(*table, weight.view(), codes, tokens, rows)), "");
-      EXPECT_EQ(first_difference(exact, run_exact(*table, weight.view(), x, tokens, rows)), "");
+    for (const int64_t tokens : {2, 18}) {
+      const int64_t rows = 3, cols = 512;
+      const RandomWeight weight(ggml_format(kind), rows, cols, Draw::kOrdinary, rng);
+      const std::vector<float> x = random_activations(tokens * cols, Draw::kOrdinary, rng);
+      const QuantizedTokens codes(scalar(), x, tokens, cols);
+      const std::vector<float> fast = run_fast(scalar(), weight.view(), codes, tokens, rows);
+      const std::vector<float> exact = run_exact(scalar(), weight.view(), x, tokens, rows);
+      for (const KernelTable* table : available_kernels()) {
+        EXPECT_EQ(first_difference(fast, run_fast(*table, weight.view(), codes, tokens, rows)), "");
+        EXPECT_EQ(first_difference(exact, run_exact(*table, weight.view(), x, tokens, rows)), "");
+      }
     }
   }
 }

@@ -11,5 +11,6 @@ void accumulate(const float* w, const float* x, int64_t x_stride, int64_t tokens
                 float* lanes) noexcept;
 void matmul_plain(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, const float* x,
                   int64_t tokens, float* out, int64_t out_stride) noexcept;
+void multiply_float_panel(const FloatPanelJob& job) noexcept;
 
 }  // namespace assay::avx2

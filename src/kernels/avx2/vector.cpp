@@ -221,6 +221,7 @@ const IsaTable kAvx2Isa = {
     .decode = avx2::decode_any,
     .accumulate = avx2::accumulate,
     .matmul_plain = avx2::matmul_plain,
+    .multiply_float_panel = avx2::multiply_float_panel,
     .matmul_fast = avx2::matmul_fast,
     .panel_bytes = nullptr,
     .matmul_panels = nullptr,

@@ -194,6 +194,7 @@ constexpr IsaTable isa_table(const char* name, decltype(IsaTable::matmul_panels)
       .decode = avx512::decode_any,
       .accumulate = avx512::accumulate,
       .matmul_plain = avx512::matmul_plain,
+      .multiply_float_panel = avx512::multiply_float_panel,
       .matmul_fast = avx512::matmul_fast,
       .panel_bytes = avx512::panel_bytes,
       .matmul_panels = matmul_panels,

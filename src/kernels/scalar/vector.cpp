@@ -101,6 +101,7 @@ const IsaTable kScalarIsa = {
     .decode = scalar::decode,
     .accumulate = scalar::accumulate,
     .matmul_plain = scalar::matmul_plain,
+    .multiply_float_panel = nullptr,
     .matmul_fast = scalar::matmul_fast,
     .panel_bytes = nullptr,
     .matmul_panels = nullptr,
