@@ -155,6 +155,21 @@ TEST_F(EvalGuard, CutsShufflesAndQuickRuns) {
   EXPECT_TRUE(one.json()["results"][0]["one_class"]);
 }
 
+TEST_F(EvalGuard, ARowThatDoesNotFitIsKeptAsFailed) {
+  std::string rows;
+  for (int i = 0; i < 4; ++i)
+    rows += json{{"text", i == 1 ? std::string(30000, 'a') : "What is tool " + std::to_string(i) + " for?"},
+                 {"label", i % 2 == 0 ? "harmful" : "safe"}}
+                .dump() +
+            "\n";
+  test::write_file(folder_ / "tools.jsonl", rows);
+  const json result = expect_success(ask({"-o", folder_ / "runs"})).json().at("results").at(0);
+  EXPECT_EQ(result.at("rows").at("total"), 4);
+  EXPECT_EQ(result["rows"].at("failed"), 1);
+  EXPECT_NE(test::read_file(folder_ / "runs/guard-model.jsonl").find("longer than the context"),
+            std::string::npos);
+}
+
 TEST_F(EvalGuard, AReferenceGivesAgreementAndNothingElseDoes) {
   const std::string bf16 = write_predictions(
       "bf16.jsonl",
