@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <memory>
+#include <type_traits>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -10,6 +13,7 @@
 #include "cli/terminal_progress.hpp"
 #include "cli/verb.hpp"
 #include "eval/machine.hpp"
+#include "eval/run_config.hpp"
 #include "kernels/encoder_kernels.hpp"
 #include "kernels/kernels.hpp"
 
@@ -20,6 +24,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::vector<std::string> paths;
+  std::string config;
   bool json = false;
   RunOptions run;
   SpeedOptions speed;
@@ -28,6 +33,38 @@ struct Options {
   bool encoder = false;
   EncoderBenchOptions encoder_bench;
 };
+
+/// What the file says, where the command line says nothing.
+void apply_config(const CLI::App& command, Options& options) {
+  if (options.config.empty()) return;
+  const RunConfig config = read_run_config(expand_path(options.config));
+  const auto apply = [&](const char* name, const auto& given, auto& value) {
+    if (given && command.get_option(name)->count() == 0)
+      value = static_cast<std::remove_reference_t<decltype(value)>>(*given);
+  };
+  apply("--prefill", config.prefill, options.speed.prefill_tokens);
+  apply("--decode", config.decode, options.speed.decode_tokens);
+  apply("--batch", config.batch, options.speed.batch);
+  apply("--repeats", config.repeats, options.speed.repeats);
+  apply("--warmup", config.warmup, options.speed.warmup);
+  apply("--rounds", config.rounds, options.rounds);
+  apply("--threads", config.threads, options.run.threads);
+  apply("--compute", config.compute, options.run.compute);
+  apply("--kv", config.kv, options.run.kv);
+  if (options.paths.empty())
+    for (const std::filesystem::path& path : config.paths) options.paths.push_back(path.string());
+  for (const std::string& note : config.notes) fmt::print(stderr, "{}\n", note);
+}
+
+/// A configuration's values went past the checks of the command line.
+void check_values(const Options& options) {
+  if (options.paths.empty()) throw UsageError("bench needs a model, or --config with one");
+  if (options.run.threads < 0 || options.run.threads > 1024)
+    throw UsageError({"no such number of threads", {}, "1 to 1024", std::to_string(options.run.threads), {}});
+  if (options.speed.batch > 4096)
+    throw UsageError({"too large a batch", {}, "at most 4096", std::to_string(options.speed.batch), {}});
+  options.run.engine();  // compute and kv
+}
 
 /// Options that a run in a process of its own needs to measure the same.
 std::vector<std::string> own_process_arguments(const std::string& path, const Options& options) {
@@ -155,7 +192,9 @@ void declare_encoder_options(CLI::App& command, Options& options) {
 
 RunVerb declare_bench(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("paths", options->paths, "model directories or GGUF files")->required();
+  command.add_option("paths", options->paths, "model directories or GGUF files");
+  command.add_option("--config", options->config,
+                     "run configuration in YAML: hardware and bench (docs/performance.md)");
   command.add_option("--prefill", options->speed.prefill_tokens, "prompt tokens (default 256)")
       ->check(kCount);
   command
@@ -182,8 +221,12 @@ RunVerb declare_bench(CLI::App& command) {
   add_examples(command,
                "  assay bench out/mlx-4bit out/model-Q4_K_M.gguf\n"
                "  assay bench model.gguf --prefill 512 --decode 128 --repeats 9 --threads 2 --json\n"
+               "  assay bench out/model-Q4_K_M.gguf out/model-Q8_0.gguf --rounds 5 --batch 16\n"
+               "  assay bench --config run.yaml\n"
                "  assay bench out/int8 ./all-MiniLM-L6-v2");
-  return [options] {
+  return [options, &command] {
+    apply_config(command, *options);
+    check_values(*options);
     const bool encoders = options->encoder || all_encoders(*options);
     return encoders ? run_encoder_bench(*options) : run_bench(*options);
   };

@@ -113,6 +113,68 @@ TEST_F(BenchTest, TheTableNamesEveryFormatAndSaysWhenPercentilesAreMissing) {
   EXPECT_EQ(shown.out.find("-bound"), std::string::npos) << shown.out;
 }
 
+/// bench --config with this text.
+TEST_F(BenchTest, ARunConfigurationSaysWhatToRun) {
+  expect_success({"quantize", source_, "--to", "mlx:4bit,mlx:8bit", "-o", out_});
+  std::filesystem::rename(out_ + "/mlx-4bit", folder_ / "mlx_model_q4");
+  const std::string file = folder_ / "run.yaml";
+  const std::string usual = "max_tokens: 3\nnum_samples_per_prompt: 2\nbench: {prefill: 4, repeats: 2}\n";
+  // The keys of the document that users come from; paths start at the file.
+  test::write_file(file,
+                   usual +
+                       "hardware:\n  use_mlx_for_generation: true\n  mlx_model_path: \"./mlx_model_q4\"\n"
+                       "  mlx_quantization: q4_bit\nlogging: {level: info}\n");
+  const auto outcome = expect_success({"bench", "--config", file, "--json"});
+  EXPECT_NE(outcome.err.find("logging"), std::string::npos) << "what was left aside is told";
+  const json rows = outcome.json()["runs"];
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[0]["path"], (folder_ / "./mlx_model_q4").string());
+  EXPECT_EQ(rows[1]["test"], "prefill 4");
+  EXPECT_EQ(rows[2]["test"], "decode 3");
+  EXPECT_EQ(rows[3]["test"], "batch 2x3");
+  EXPECT_EQ(rows[2]["n"], 2);
+  // The command line is nearer than the file.
+  EXPECT_EQ(run({"--config", file})["runs"][2]["test"], "decode 3");
+  EXPECT_EQ(expect_success({"bench", "--config", file, "--decode", "5", "--json"}).json()["runs"][2]["test"],
+            "decode 5");
+  // Without a path the usual folders are looked for: here the second of them is there.
+  test::write_file(file, usual + "hardware: {use_mlx_for_generation: true, mlx_model_path: null}\n");
+  EXPECT_EQ(run({"--config", file})["runs"][0]["path"], (folder_ / "mlx_model_q4").string());
+  // Without MLX the base model runs as it is.
+  test::write_file(file, usual + "hardware: {use_mlx_for_generation: false}\nmodel: {base_model: source}\n");
+  EXPECT_EQ(run({"--config", file})["runs"][0]["path"], source_);
+}
+
+TEST_F(BenchTest, ARunConfigurationThatContradictsItselfOrTheFilesIsRefused) {
+  expect_success({"quantize", source_, "--to", "mlx:8bit", "-o", out_});
+  const std::string file = folder_ / "run.yaml";
+  const std::string model = "mlx_model_path: out/mlx-8bit";
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
+      {"hardware: {mlx_modelpath: a}", {"run.yaml:1", "mlx_modelpath", "did you mean mlx_model_path?"}},
+      {"hardwares: {}", {"run.yaml:1", "did you mean hardware?"}},
+      {"bench: {}\nhardware:\n  " + model + "\n  mlx_quantization: q4_bit",
+       {"run.yaml:4", "q8_bit in", "q4_bit"}},
+      {"hardware: {mlx_model_path: source, mlx_quantization: q4_bit}", {"none in", "quantized nothing"}},
+      {"hardware: {" + model + ", mlx_quantization: q5_bit}", {"q4_bit, q8_bit or none", "q5_bit"}},
+      {"hardware: {" + model + "}\nmax_tokens: many", {"run.yaml:2", "max_tokens", "many"}},
+      {"hardware: {" + model + "}\nmax_tokens: 0", {"max_tokens", "from 1 on"}},
+      {"hardware: {mlx_model_path: null}", {"none of the usual folders"}},
+      {"hardware: {use_mlx_for_generation: false}", {"nothing else to run", "base_model"}},
+      {"hardware: {use_mlx_for_generation: maybe, " + model + "}", {"use_mlx_for_generation", "maybe"}},
+      {"bench: {prefill: 4}", {"names no model"}},
+      {"hardware: [", {"not valid YAML"}},
+      {"max_tokens: 1\nmax_tokens: 2", {"twice", "max_tokens"}},
+  };
+  for (const auto& [text, parts] : cases) {
+    test::write_file(file, text);
+    expect_fault({"bench", "--config", file}, parts);
+  }
+  test::write_file(file, "hardware: {" + model + ", mlx_quantization: q8_bit}\nbench: {compute: slow}");
+  test::expect_one_line({"bench", "--config", file}, 2, {"exact or fast", "slow"});
+  test::write_file(file, "hardware: {" + model + "}\nbench: {threads: 5000}");
+  test::expect_one_line({"bench", "--config", file}, 2, {"1 to 1024", "5000"});
+}
+
 TEST_F(BenchTest, WhatCannotBeMeasuredIsSaidInOneLineBeforeTheWork) {
   expect_fault({"bench", source_, "--prefill", "1000000", "--decode", "5"},
                {source_, "context is too short", "1000005"});
