@@ -5,10 +5,15 @@
 namespace assay {
 namespace {
 
+bool is_bandwidth_bound(const SpeedFigures& figures) {
+  return figures.bandwidth_share >= kBoundShare && figures.bandwidth_share <= kMostShare &&
+         figures.bytes_per_token >= kCachedBytes;
+}
+
 const SpeedFigures* find_largest_bound(std::span<const SpeedFigures> figures) {
   const SpeedFigures* largest = nullptr;
   for (const SpeedFigures& each : figures) {
-    if (each.bandwidth_share < kBoundShare) continue;
+    if (!is_bandwidth_bound(each)) continue;
     if (largest == nullptr || each.bytes_per_token > largest->bytes_per_token) largest = &each;
   }
   return largest;
@@ -33,7 +38,7 @@ std::vector<std::string> explain_bounds(std::span<const SpeedFigures> figures) {
   std::vector<std::string> sentences;
   const SpeedFigures* largest = find_largest_bound(figures);
   for (const SpeedFigures& each : figures) {
-    if (each.bandwidth_share >= kBoundShare)
+    if (is_bandwidth_bound(each))
       sentences.push_back(&each == largest ? explain_one(each) : explain_pair(each, *largest));
     if (each.int8_share >= kBoundShare)
       sentences.push_back(

@@ -18,6 +18,9 @@ struct SpeedFigures {
 /// arithmetic would be seen by.
 inline constexpr double kBoundShare = 0.8;
 
+/// Fewer bytes than these lie in caches, and what is read faster than the memory gives does so too.
+inline constexpr double kCachedBytes = 64e6, kMostShare = 1.1;
+
 /// A sentence for each bound that the figures show to be reached, and none for one that they do not:
 /// bandwidth while decoding, multiply-adds in prefill. Where several files decode at the bandwidth, each one
 /// beside the one that reads most: "decode is bandwidth-bound: Q4_K reads 0.53 of Q8_0's bytes, expected

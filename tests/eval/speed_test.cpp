@@ -51,6 +51,9 @@ TEST(SpeedBounds, NothingIsSaidOfABoundThatIsNotReached) {
   const auto sentences = explain_bounds(one);
   ASSERT_EQ(sentences.size(), 1u);
   EXPECT_EQ(sentences[0].find("Q4_K"), std::string::npos);
+  // A model of some megabytes comes from the caches, slower than the memory or faster.
+  const SpeedFigures cached[] = {figures_at("Q8_0", 9000.0, 0.001, 0.9), figures_at("Q8_0", 90.0, 1.0, 1.2)};
+  EXPECT_TRUE(explain_bounds(cached).empty());
   SpeedFigures prefill{.name = "Q8_0", .int8_share = below};
   EXPECT_TRUE(explain_bounds({&prefill, 1}).empty());
   prefill.int8_share = kBoundShare;
