@@ -1,5 +1,6 @@
 // Writes a random checkpoint of a real model's shape, streamed: what conversion and speed are measured on.
-//   make_model SHAPE OUT_DIR TOKENIZER_DIR      SHAPE: llama-3.2-1b, qwen3-0.6b, qwen3-8b
+//   make_model SHAPE OUT_DIR TOKENIZER_DIR [--sparse]      SHAPE: llama-3.2-1b, qwen3-0.6b, qwen3-8b
+// --sparse: all weights are zeros that take no room on the disk: enough where only sizes matter.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -56,8 +57,23 @@ void write_tensor(SafetensorsWriter& writer, const TensorSpec& spec, Rng& rng) {
   }
 }
 
+/// All tensors, or the header alone and a hole where they would be.
+void write_weights(const fs::path& path, const std::vector<TensorSpec>& specs, bool sparse) {
+  const std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  AtomicFile file(path, false);
+  SafetensorsWriter writer(file, specs, metadata);
+  Rng rng(1);
+  if (!sparse) {
+    for (const TensorSpec& spec : specs) write_tensor(writer, spec, rng);
+    writer.finish();
+  }
+  file.commit();
+  if (sparse) fs::resize_file(path, SafetensorsWriter::planned_bytes(specs, metadata));
+}
+
 int run(int argc, char** argv) {
-  if (argc != 4) throw UsageError("usage: make_model SHAPE OUT_DIR TOKENIZER_DIR");
+  const bool sparse = argc == 5 && std::string_view(argv[4]) == "--sparse";
+  if (argc != 4 && !sparse) throw UsageError("usage: make_model SHAPE OUT_DIR TOKENIZER_DIR [--sparse]");
   const auto* shape = std::find_if(std::begin(kShapes), std::end(kShapes), [&](const RealShape& candidate) {
     return std::string_view(candidate.name) == argv[1];
   });
@@ -68,16 +84,12 @@ int run(int argc, char** argv) {
   for (const TensorSlot& slot : tensor_slots(architecture, architecture.read_config(config)))
     if (!slot.hf_name.empty()) specs.push_back({slot.hf_name, DType::kBF16, slot.shape});
   AtomicDirectory directory(argv[2], false);
-  AtomicFile weights(directory.staging() / "model.safetensors", false);
-  SafetensorsWriter writer(weights, specs, {{"format", "pt"}});
-  Rng rng(1);
-  for (const TensorSpec& spec : specs) write_tensor(writer, spec, rng);
-  writer.finish();
-  weights.commit();
+  write_weights(directory.staging() / "model.safetensors", specs, sparse);
   AtomicFile text(directory.staging() / "config.json", false);
   text.write(config.dump(2));
   text.commit();
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "vocab.json",
+                           "merges.txt", "tokenizer.model"})
     if (fs::exists(fs::path(argv[3]) / name))
       fs::copy_file(fs::path(argv[3]) / name, directory.staging() / name);
   directory.commit();
