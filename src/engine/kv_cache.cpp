@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "formats/format.hpp"
+#include "kernels/q8_rows.hpp"
 
 namespace assay {
 namespace {
@@ -91,7 +92,10 @@ const float* KvCache::read(Part part, int64_t layer, int64_t head, int64_t first
                            float* scratch, const KernelTable& kernels) const {
   const std::byte* rows = store_.data() + offset(part, layer, head, first);
   if (kv_format_ == KvFormat::kF32) return reinterpret_cast<const float*>(rows);
-  kernels.dequantize_row(row_format_, {rows, nullptr, nullptr}, count * row_dim_, scratch);
+  if (kv_format_ == KvFormat::kF16)
+    kernels.dequantize_row(row_format_, {rows, nullptr, nullptr}, count * row_dim_, scratch);
+  else
+    q8_unpacker(kernels.isa)(rows, count * row_dim_ / block_length(row_format_), scratch);
   return scratch;
 }
 
