@@ -11,6 +11,7 @@
 #include "cli/terminal_progress.hpp"
 #include "cli/verb.hpp"
 #include "convert/convert.hpp"
+#include "convert/tensor_overrides.hpp"
 #include "eval/divergence.hpp"
 #include "report/table.hpp"
 
@@ -20,16 +21,41 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string source, recipes, output, evaluate_text, embeddings, head;
+  std::string source, recipes, output, evaluate_text, embeddings, head, output_tensor, token_embedding,
+      imatrix;
+  std::vector<std::string> tensors;
   bool dry_run = false, overwrite = false, json = false, all_4bit = false;
   double target_mb = 0.0;
   int threads = 0;
   BatchFlags batch;
 };
 
+/// Reads --imatrix once for all recipes.
+void add_importance(const std::string& path, std::vector<Recipe>& recipes) {
+  const auto matrix = std::make_shared<const ImportanceMatrix>(ImportanceMatrix::read(expand_path(path)));
+  for (Recipe& recipe : recipes) {
+    if (!recipe.is_gguf() || !recipe.is_quantized())
+      throw UsageError(Fault{"--imatrix belongs to quantized GGUF outputs", {}, {}, recipe.name, {}});
+    recipe.matrix = matrix;
+    recipe.importance = ImportanceFacts{matrix->file(), matrix->dataset(),
+                                        static_cast<int64_t>(matrix->entries().size()), matrix->chunks()};
+  }
+}
+
+/// The recipes as --tensor, --output-tensor, --token-embedding and --imatrix change them.
+std::vector<Recipe> adjusted_recipes(const Options& options) {
+  std::vector<Recipe> recipes = parse_recipes(options.recipes);
+  std::vector<TensorOverride> overrides;
+  for (const std::string& text : options.tensors) overrides.push_back(parse_tensor_override(text));
+  for (Recipe& recipe : recipes)
+    recipe = with_tensor_overrides(recipe, overrides, options.output_tensor, options.token_embedding);
+  if (!options.imatrix.empty()) add_importance(options.imatrix, recipes);
+  return recipes;
+}
+
 /// The recipes as --embeddings, --head and --all-4bit change them.
 std::vector<Recipe> chosen_recipes(const Options& options) {
-  std::vector<Recipe> recipes = parse_recipes(options.recipes);
+  std::vector<Recipe> recipes = adjusted_recipes(options);
   const std::string embeddings = options.all_4bit ? "int4" : options.embeddings;
   const std::string head = options.all_4bit ? "int4" : options.head;
   if (embeddings.empty() && head.empty()) return recipes;
@@ -239,6 +265,16 @@ RunVerb declare_quantize(CLI::App& command) {
   command.add_flag("--all-4bit", options->all_4bit, "--embeddings int4 --head int4")
       ->excludes("--embeddings")
       ->excludes("--head");
+  command
+      .add_option("--tensor", options->tensors,
+                  "PATTERN=FORMAT: a format of its own for every tensor in whose name the regular expression "
+                  "is found, like ffn_down=Q6_K or v_proj=8bit-g32; the first pattern decides")
+      ->allow_extra_args(false);
+  command.add_option("--output-tensor", options->output_tensor,
+                     "format of the output head, like Q8_0 or F16");
+  command.add_option("--token-embedding", options->token_embedding, "format of the token embedding");
+  command.add_option("--imatrix", options->imatrix,
+                     "importance matrix of llama-imatrix (GGUF or .dat) for the searches of GGUF outputs");
   command
       .add_option("--target-mb", options->target_mb, "say whether the weights meet this many MB (10^6 bytes)")
       ->check(CLI::PositiveNumber);

@@ -82,7 +82,8 @@ class WeightStream {
             written += bytes.size();
             sink(bytes);
           },
-          [&](int64_t begin, int64_t end) { finish_rows(tensor.slot, weight, begin, end); }));
+          [&](int64_t begin, int64_t end) { finish_rows(tensor.slot, weight, begin, end); },
+          find_importance(plan, tensor, weight.cols())));
       ASSAY_CHECK(written == tensor.bytes);
     }
     progress_.end();
@@ -90,6 +91,11 @@ class WeightStream {
   }
 
  private:
+  static std::span<const float> find_importance(const Plan& plan, const PlannedTensor& tensor, int64_t cols) {
+    if (plan.recipe.matrix == nullptr || !is_quantized(tensor.format)) return {};
+    return plan.recipe.matrix->find(tensor.name, cols);
+  }
+
   /// The source's pages are not read again; giving them back keeps the resident set flat.
   void finish_rows(const TensorSlot& slot, const SourceWeight& weight, int64_t begin, int64_t end) {
     if (slot.role == TensorRole::kRopeFactors) return;

@@ -99,6 +99,15 @@ GgufMetadata build_gguf_metadata(const ConversionSource& source, const Recipe& r
     if (const std::optional<std::string> chat = ChatTemplate::find_source(source.path()))
       metadata.set("tokenizer.chat_template", GgufValue::string(*chat));
   }
+  // llama.cpp tools/quantize/quantize.cpp, LLM_KV_QUANTIZE_IMATRIX_*.
+  if (const auto& importance = recipe.importance) {
+    metadata.set("quantize.imatrix.file", GgufValue::string(importance->file));
+    if (!importance->dataset.empty())
+      metadata.set("quantize.imatrix.dataset", GgufValue::string(importance->dataset));
+    metadata.set("quantize.imatrix.entries_count", GgufValue::i32(static_cast<int32_t>(importance->entries)));
+    if (importance->chunks > 0)
+      metadata.set("quantize.imatrix.chunks_count", GgufValue::i32(static_cast<int32_t>(importance->chunks)));
+  }
   // ggml.h, GGML_QNT_VERSION.
   metadata.set("general.quantization_version", GgufValue::u32(2));
   metadata.set("general.file_type", GgufValue::u32(recipe.mix->file_type));

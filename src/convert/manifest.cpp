@@ -28,8 +28,27 @@ nlohmann::json tensor_json(const PlannedTensor& tensor, const WeightError& error
   return row;
 }
 
+/// What was asked for single tensors; find_output_recipe() reads it back.
+void add_overrides(const Recipe& recipe, nlohmann::json& options) {
+  for (const TensorOverride& entry : recipe.overrides)
+    options["tensor_formats"].push_back({{"pattern", entry.pattern}, {"format", entry.format}});
+  if (!recipe.output_format.empty()) options["output_tensor"] = recipe.output_format;
+  if (!recipe.embedding_format.empty()) options["token_embedding"] = recipe.embedding_format;
+}
+
+nlohmann::json gguf_options(const Recipe& recipe) {
+  nlohmann::json options = {{"file_type", recipe.mix->file_type}, {"imatrix", nullptr}};
+  if (const auto& importance = recipe.importance)
+    options["imatrix"] = {{"file", importance->file},
+                          {"dataset", importance->dataset},
+                          {"entries", importance->entries},
+                          {"chunks", importance->chunks}};
+  add_overrides(recipe, options);
+  return options;
+}
+
 nlohmann::json options_json(const Recipe& recipe, DType dtype) {
-  if (recipe.is_gguf()) return {{"file_type", recipe.mix->file_type}, {"imatrix", nullptr}};
+  if (recipe.is_gguf()) return gguf_options(recipe);
   if (recipe.encoder)
     return {{"linears", format_name(recipe.encoder->linears)},
             {"embeddings", format_name(recipe.encoder->embeddings)},
@@ -37,6 +56,7 @@ nlohmann::json options_json(const Recipe& recipe, DType dtype) {
   nlohmann::json options = {{"dtype", dtype_name(dtype)}};
   if (recipe.bits != 0)
     options.update({{"bits", recipe.bits}, {"group_size", recipe.group_size}, {"mode", "affine"}});
+  add_overrides(recipe, options);
   return options;
 }
 

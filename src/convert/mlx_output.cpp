@@ -28,6 +28,21 @@ std::string torch_name(DType dtype) {
   return dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
 }
 
+/// Modules whose parameters are not the top-level ones, as mlx-lm looks for them; false where a matrix that
+/// could be quantized is not.
+void list_exceptions(const Plan& plan, nlohmann::json& quantization) {
+  const WeightFormat usual = mlx_format(plan.recipe.bits, plan.recipe.group_size, plan.dtype);
+  for (const PlannedTensor& tensor : plan.tensors) {
+    if (tensor.slot.shape.size() < 2 || tensor.format == usual) continue;
+    const std::string path = tensor.name.substr(0, tensor.name.rfind('.'));
+    if (is_quantized(tensor.format))
+      quantization[path] = {
+          {"bits", tensor.format.bits}, {"group_size", tensor.format.group_size}, {"mode", "affine"}};
+    else if (tensor.slot.shape.back() % plan.recipe.group_size == 0)
+      quantization[path] = false;
+  }
+}
+
 }  // namespace
 
 nlohmann::json mlx_config(const ConversionSource& source, const Plan& plan) {
@@ -43,8 +58,9 @@ nlohmann::json mlx_config(const ConversionSource& source, const Plan& plan) {
   if (config.contains("dtype")) config["dtype"] = torch_name(plan.dtype);
   config["torch_dtype"] = torch_name(plan.dtype);
   if (plan.recipe.bits != 0) {
-    const nlohmann::json quantization = {
+    nlohmann::json quantization = {
         {"bits", plan.recipe.bits}, {"group_size", plan.recipe.group_size}, {"mode", "affine"}};
+    list_exceptions(plan, quantization);
     config["quantization"] = quantization;
     config["quantization_config"] = quantization;
   }

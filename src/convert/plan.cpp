@@ -9,6 +9,7 @@
 #include "convert/gguf_metadata.hpp"
 #include "convert/gguf_mix.hpp"
 #include "convert/npz_output.hpp"
+#include "convert/tensor_overrides.hpp"
 
 namespace assay {
 namespace {
@@ -21,11 +22,20 @@ uint64_t packed_bytes(const WeightFormat& format, const Shape& shape) {
   return static_cast<uint64_t>(count_elements(shape) / cols) * row_bytes(format, cols).total();
 }
 
-PlannedTensor plan_mlx_tensor(const TensorSlot& slot, const Recipe& recipe, DType dtype) {
+PlannedTensor plan_mlx_tensor(const TensorSlot& slot, Recipe recipe, DType dtype, TensorOverrides& overrides,
+                              bool tied_embeddings) {
   PlannedTensor tensor{slot, slot.hf_name, plain_format(dtype), 0, {}};
   if (recipe.bits != 0) {
+    if (slot.shape.size() >= 2)
+      if (const auto match = overrides.find(slot, slot.hf_name, tied_embeddings)) {
+        const Recipe chosen = parse_recipe("mlx:" + match->format);
+        recipe.bits = chosen.bits, recipe.group_size = chosen.group_size;
+        tensor.reason = match->reason;
+      }
     if (slot.shape.size() < 2)
       tensor.reason = "norms and biases stay unquantized";
+    else if (recipe.bits == 0)
+      tensor.format = plain_format(dtype);
     else if (slot.shape.back() % recipe.group_size != 0)
       tensor.reason =
           fmt::format("{} columns are no multiple of the group of {}", slot.shape.back(), recipe.group_size);
@@ -39,11 +49,14 @@ PlannedTensor plan_mlx_tensor(const TensorSlot& slot, const Recipe& recipe, DTyp
 /// MLX and the encoders' own container: a directory of safetensors files.
 void plan_directory(const ConversionSource& source, Plan& plan) {
   plan.dtype = plan.recipe.dtype.value_or(source.preferred_dtype());
+  TensorOverrides overrides(plan.recipe);
   for (const TensorSlot& slot : tensor_slots(source.architecture(), source.model())) {
     if (slot.hf_name.empty()) continue;
     plan.tensors.push_back(plan.recipe.encoder ? plan_encoder_tensor(slot, *plan.recipe.encoder)
-                                               : plan_mlx_tensor(slot, plan.recipe, plan.dtype));
+                                               : plan_mlx_tensor(slot, plan.recipe, plan.dtype, overrides,
+                                                                 source.model().tied_embeddings));
   }
+  overrides.require_all_used();
   if (plan.recipe.encoder && plan.recipe.encoder->npz) return plan_npz(source, plan);
   plan.output_name = plan.recipe.output_name;
   uint64_t held = 0;
@@ -64,14 +77,26 @@ void plan_directory(const ConversionSource& source, Plan& plan) {
   }
 }
 
+GgufChoice choose_with_overrides(const Recipe& recipe, const TensorSlot& slot, const ModelConfig& model,
+                                 TensorOverrides& overrides) {
+  GgufChoice choice = choose_gguf_kind(*recipe.mix, slot, model, recipe.importance.has_value());
+  if (choice.kind == WeightKind::kF32) return choice;  // what no recipe quantizes
+  const auto match = overrides.find(slot, slot.gguf_name, model.tied_embeddings);
+  if (!match) return choice;
+  return fit_to_row({find_weight_kind(std::string_view(match->format))->kind, match->reason},
+                    slot.shape.back());
+}
+
 void plan_gguf(const ConversionSource& source, Plan& plan) {
   std::vector<TensorSlot> slots = tensor_slots(source.architecture(), source.model());
   std::sort(slots.begin(), slots.end(), gguf_name_less);
+  TensorOverrides overrides(plan.recipe);
   for (const TensorSlot& slot : slots) {
-    const GgufChoice choice = choose_gguf_kind(*plan.recipe.mix, slot, source.model());
+    const GgufChoice choice = choose_with_overrides(plan.recipe, slot, source.model(), overrides);
     const WeightFormat format = ggml_format(choice.kind);
     plan.tensors.push_back({slot, slot.gguf_name, format, packed_bytes(format, slot.shape), choice.reason});
   }
+  overrides.require_all_used();
   plan.output_name = source.name() + "-" + plan.recipe.output_name + ".gguf";
 }
 

@@ -47,8 +47,12 @@ class FirstRow {
 /// Quantizes single rows and measures them; one object serves all threads.
 class RowWorker {
  public:
-  RowWorker(const SourceWeight& source, const WeightFormat& format)
-      : source_(source), format_(format), ops_(format_ops(format)), bytes_(row_bytes(format, source.cols())) {
+  RowWorker(const SourceWeight& source, const WeightFormat& format, std::span<const float> importance)
+      : importance_(importance.empty() ? nullptr : importance.data()),
+        source_(source),
+        format_(format),
+        ops_(format_ops(format)),
+        bytes_(row_bytes(format, source.cols())) {
     if (ops_.quantize_row == nullptr)
       throw Error(Fault{"format cannot be written", format_name(format), {}, {}, {}});
   }
@@ -69,7 +73,7 @@ class RowWorker {
       PackedRowOut out{codes + static_cast<size_t>(row - chunk_begin) * bytes_.codes,
                        scales + static_cast<size_t>(row) * bytes_.scales,
                        biases + static_cast<size_t>(row) * bytes_.biases};
-      ops_.quantize_row(format_, values.data(), source_.cols(), nullptr, out);
+      ops_.quantize_row(format_, values.data(), source_.cols(), importance_, out);
       const PackedRow packed{out.codes, out.scales, out.biases};
       if (!ops_.is_finite(format_, packed, source_.cols())) return overflow_.report(row);
       kernels().dequantize_row(format_, packed, source_.cols(), decoded.data());
@@ -106,6 +110,7 @@ class RowWorker {
     return row;
   }
 
+  const float* importance_;
   const SourceWeight& source_;
   const WeightFormat format_;
   const FormatOps& ops_;
@@ -120,14 +125,15 @@ double WeightError::rms_relative() const noexcept {
 }
 
 WeightError TensorQuantizer::run(const SourceWeight& source, const WeightFormat& format,
-                                 const std::string& name, const Sink& sink, const Done& done) {
+                                 const std::string& name, const Sink& sink, const Done& done,
+                                 std::span<const float> importance) {
   const int64_t rows = source.rows(), step = std::min(rows, rows_per_chunk(format, source.cols()));
   const RowBytes bytes = row_bytes(format, source.cols());
   std::vector<std::byte> codes(static_cast<size_t>(step) * bytes.codes);
   std::vector<std::byte> scales(static_cast<size_t>(rows) * bytes.scales);
   std::vector<std::byte> biases(static_cast<size_t>(rows) * bytes.biases);
   std::vector<WeightError> row_errors(static_cast<size_t>(step));
-  RowWorker worker(source, format);
+  RowWorker worker(source, format, importance);
   WeightError total;
   // A task of some 16k weights costs far more than handing it out.
   const int64_t grain = std::max<int64_t>(1, 16384 / source.cols());

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <span>
 #include <string>
 
 #include "base/thread_pool.hpp"
@@ -31,8 +32,9 @@ class TensorQuantizer {
 
   /// Throws Error naming `name` and the first offending element when the source holds NaN or infinity, or a
   /// value (or scale) overflows the format.
+  /// `importance` is empty or holds one weight per column, for the searches.
   WeightError run(const SourceWeight& source, const WeightFormat& format, const std::string& name,
-                  const Sink& sink, const Done& done);
+                  const Sink& sink, const Done& done, std::span<const float> importance = {});
 
  private:
   ThreadPool& pool_;

@@ -1,11 +1,13 @@
 #pragma once
 #include <array>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "io/imatrix.hpp"
 #include "models/architecture.hpp"
 #include "tensor/weight_format.hpp"
 
@@ -50,6 +52,18 @@ struct EncoderFormats {
   bool npz = false;         ///< in weights.npz, where int8 has one scale a tensor and not one a row
 };
 
+/// A format for the tensors whose names a regular expression finds: "Q8_0" in GGUF, "8bit-g32" or "none" in
+/// MLX.
+struct TensorOverride {
+  std::string pattern, format;
+};
+
+/// What an output says about the importance matrix that its searches used (quantize.imatrix.* in GGUF).
+struct ImportanceFacts {
+  std::string file, dataset;
+  int64_t entries = 0, chunks = 0;
+};
+
 /// What an output shall be. MLX: bits 0 means unquantized, of `dtype` or, without one, of the type that the
 /// source's configuration names. GGUF: the mix. int8 and int4, for encoders: the formats by role.
 struct Recipe {
@@ -60,6 +74,10 @@ struct Recipe {
   std::optional<DType> dtype;
   const GgufMix* mix = nullptr;
   std::optional<EncoderFormats> encoder{};
+  std::vector<TensorOverride> overrides{};           ///< the first that is found in a name decides
+  std::string output_format{}, embedding_format{};   ///< of the head and of the token embedding, where given
+  std::optional<ImportanceFacts> importance{};       ///< GGUF alone; some mixes choose otherwise with it
+  std::shared_ptr<const ImportanceMatrix> matrix{};  ///< null where only its facts are known, to plan
 
   bool is_gguf() const noexcept { return mix != nullptr; }
   bool is_quantized() const noexcept {
