@@ -139,7 +139,8 @@ class Adviser {
     const double kl = value(only.kl);
     const char* band = kl < 1e-4   ? "too little for readers to notice"
                        : kl < 5e-3 ? "as near as a good 6-bit file or nearer (up to 0.005)"
-                       : kl < 5e-2 ? "about where 4-bit files lie (0.01 to 0.05)"
+                       : kl < 1e-2 ? "between good 6-bit files (up to 0.005) and 4-bit ones (from 0.01)"
+                       : kl < 5e-2 ? "where 4-bit files lie (0.01 to 0.05)"
                                    : "further than 4-bit files usually lie (0.01 to 0.05)";
     advice_.push_back(
         {.text = fmt::format("{} lies {} from the reference: {}.", only.subject->label, text(only.kl), band),

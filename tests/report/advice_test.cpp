@@ -127,6 +127,10 @@ TEST_F(AdviceTest, ASingleCandidateIsHeldAgainstTheReferenceAlone) {
   EXPECT_NE(find(advice, {"It takes 800 bytes", "the reference 1600 bytes"}), nullptr);
   EXPECT_NE(find(advice, {"a decodes faster, shown"}), nullptr);
   EXPECT_EQ(find(advice, {"lies nearest"}), nullptr) << "nearest of one says nothing";
+  for (const auto& [kl, band] : {std::pair{5e-5, "too little"}, {0.006, "between"}, {0.03, "where 4-bit"}}) {
+    report_.measurements[2].value = kl;
+    EXPECT_NE(find(advise(report_, {}), {"a lies", band}), nullptr) << kl;
+  }
   // Planted: an interval that reaches 0, and a file that is not what it says.
   report_.comparisons[0].difference = {10, -1, 21, 7};
   advice = advise(report_, {});
