@@ -168,7 +168,7 @@ GuardSubject measured_subject(const Options& options, const std::string& path,
   finish(options, subject);
   subject.model = model_json(path, model);
   subject.model["kv_bytes_of_longest_row"] =
-      KvCache::bytes_per_position(model.config(), model.decoder().compute()) *
+      KvCache::bytes_per_position(model.config(), model.decoder().kv_format()) *
       static_cast<uint64_t>(subject.timing.longest);
   // Another model's memory in this process would be counted with it.
   subject.model["peak_rss_bytes"] = alone ? Json(peak_rss_bytes()) : Json();

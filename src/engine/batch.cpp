@@ -5,34 +5,12 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "engine/batch_limits.hpp"
 #include "engine/continuation.hpp"
-#include "engine/memory_estimate.hpp"
 #include "engine/stopwatch.hpp"
 
 namespace assay {
 namespace {
-
-/// Positions of a request's cache. Throws Error when the prompt or the wanted context does not fit; `where`
-/// names the prompt among several.
-int64_t context_for(const LanguageModel& model, const BatchRequest& request, const std::string& where) {
-  const int64_t limit = model.config().max_context, wanted = request.options.context;
-  const auto prompt = static_cast<int64_t>(request.prompt.size());
-  if (request.prompt.empty()) throw Error({"no tokens to run", where, {}, {}, {}});
-  if (wanted > limit)
-    throw Error({"the model was not made for such a context",
-                 {},
-                 "at most " + std::to_string(limit),
-                 std::to_string(wanted),
-                 {}});
-  const int64_t context = std::min(limit, wanted > 0 ? wanted : prompt + request.options.max_tokens);
-  if (prompt > context)
-    throw Error({"the text is longer than the context",
-                 where,
-                 "at most " + std::to_string(context) + " tokens",
-                 std::to_string(prompt),
-                 {}});
-  return context;
-}
 
 /// A prompt on its way through the model, and then what its samples start from.
 struct Prompt {
@@ -95,11 +73,11 @@ class Scheduler {
     size_t count = 0;
     for (const BatchRequest& request : requests) {
       const std::string number = std::to_string(contexts_.size() + 1);
-      contexts_.push_back(context_for(model, request, requests.size() > 1 ? "prompt " + number : ""));
+      contexts_.push_back(context_of(model, request, requests.size() > 1 ? "prompt " + number : ""));
       count += static_cast<size_t>(request.samples);
     }
     results_.resize(count);
-    check_memory();
+    require_batch_memory(model, requests, contexts_, options.batch);
   }
 
   std::vector<Generation> run() {
@@ -111,30 +89,6 @@ class Scheduler {
   }
 
  private:
-  /// Throws Error unless the weights and the largest caches that can be held at once fit into memory.
-  void check_memory() const {
-    std::vector<int64_t> held;
-    for (size_t i = 0; i < requests_.size(); ++i) {
-      const int64_t caches = requests_[i].samples + (requests_[i].samples > 1 ? 1 : 0);  // the prompt's own
-      held.insert(held.end(), static_cast<size_t>(std::min(caches, options_.batch + 1)), contexts_[i]);
-    }
-    std::sort(held.rbegin(), held.rend());
-    const bool forks = held.size() > requests_.size();
-    held.resize(std::min(held.size(), static_cast<size_t>(options_.batch + (forks ? 1 : 0))));
-    if (held.empty()) return;
-    const Decoder& decoder = model_.decoder();
-    MemoryEstimate estimate = estimate_memory(model_.config(), footprint_of(model_.file()),
-                                              {.context = held.front(),
-                                               .sequences = static_cast<int64_t>(held.size()),
-                                               .threads = decoder.threads(),
-                                               .kv = decoder.kv_format()});
-    estimate.kv_bytes = 0;
-    for (const int64_t positions : held)
-      estimate.kv_bytes += static_cast<uint64_t>(positions) *
-                           KvCache::bytes_per_position(model_.config(), decoder.kv_format());
-    require_memory(estimate, model_.file().path().string());
-  }
-
   /// Fills free places: samples of prompts that are ready first, then new prompts.
   void admit() {
     while (true) {

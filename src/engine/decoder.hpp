@@ -53,10 +53,6 @@ class Decoder {
   /// pass over the weights, and keeps their final hidden states, which serve logits_at() until the next call
   /// of any other kind. Same faults; nothing has run then.
   void run_steps(std::span<const SequenceStep> steps);
-  void absorb(std::span<const TokenId> tokens, KvCache& cache) {
-    const SequenceStep step[] = {{tokens, &cache}};
-    run_steps(step);
-  }
   /// Logits after some of those tokens, counted over all steps, [rows.size(), vocab_size]. Valid until the
   /// next call.
   std::span<const float> logits_at(std::span<const int64_t> rows);

@@ -18,14 +18,9 @@ class KvCache {
   enum class Part { kKeys, kValues };
 
   KvCache(const ModelConfig& config, KvFormat format, int64_t max_positions);
-  KvCache(const ModelConfig& config, Compute compute, int64_t max_positions)
-      : KvCache(config, default_kv_format(compute), max_positions) {}
   /// Room for a single layer, which all layers use in turn: for a text that is run layer by layer and read no
   /// further.
   static KvCache of_one_layer(const ModelConfig& config, KvFormat format, int64_t max_positions);
-  static KvCache of_one_layer(const ModelConfig& config, Compute compute, int64_t max_positions) {
-    return of_one_layer(config, default_kv_format(compute), max_positions);
-  }
 
   int64_t length() const noexcept { return length_; }
   int64_t max_positions() const noexcept { return max_positions_; }
@@ -56,9 +51,6 @@ class KvCache {
 
   /// Bytes one position costs in all layers.
   static uint64_t bytes_per_position(const ModelConfig& config, KvFormat format) noexcept;
-  static uint64_t bytes_per_position(const ModelConfig& config, Compute compute) noexcept {
-    return bytes_per_position(config, default_kv_format(compute));
-  }
 
  private:
   size_t offset(Part part, int64_t layer, int64_t head, int64_t position) const noexcept {
