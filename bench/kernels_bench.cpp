@@ -23,11 +23,12 @@ constexpr int64_t kPrefillTokens = 256;
 
 std::vector<WeightFormat> measured_formats() {
   std::vector<WeightFormat> formats;
-  for (const WeightKind kind : {WeightKind::kF32, WeightKind::kF16, WeightKind::kBF16, WeightKind::kQ4_0,
-                                WeightKind::kQ4_1, WeightKind::kQ5_0, WeightKind::kQ5_1, WeightKind::kQ8_0,
-                                WeightKind::kQ4_K, WeightKind::kQ5_K, WeightKind::kQ6_K})
+  for (const WeightKind kind :
+       {WeightKind::kF32, WeightKind::kF16, WeightKind::kBF16, WeightKind::kQ4_0, WeightKind::kQ4_1,
+        WeightKind::kQ5_0, WeightKind::kQ5_1, WeightKind::kQ8_0, WeightKind::kQ2_K, WeightKind::kQ3_K,
+        WeightKind::kQ4_K, WeightKind::kQ5_K, WeightKind::kQ6_K, WeightKind::kIQ4_NL, WeightKind::kIQ4_XS})
     formats.push_back(ggml_format(kind));
-  for (const int bits : {4, 8, 3, 6}) formats.push_back(mlx_format(bits, 64, DType::kBF16));
+  for (const int bits : {4, 8, 2, 3, 5, 6}) formats.push_back(mlx_format(bits, 64, DType::kBF16));
   return formats;
 }
 
