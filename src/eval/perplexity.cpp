@@ -10,7 +10,7 @@ namespace assay {
 namespace {
 
 /// Tokens whose logits are held at once.
-constexpr int64_t kLogitsChunk = 16;
+constexpr int64_t kLogitsChunk = 48;
 
 /// Sums over scored tokens.
 struct Tally {
