@@ -10,10 +10,11 @@
 namespace assay {
 namespace {
 
-/// Tokens whose logits the models hold at once: wide enough that the output layer's weights are read
-/// and decoded rarely, narrow enough that the logits (48 · 151,936 · 4 bytes = 29 MB each) cost little
-/// memory.
-constexpr int64_t kLogitsChunk = 48;
+/// Rows of logits that all models together hold at once: enough that the output layer's weights are read and
+/// decoded rarely, few enough that they cost little memory (84 · 151,936 · 4 bytes = 51 MB).
+constexpr int64_t kLogitsRows = 84;
+/// Tokens that the float products take at once.
+constexpr int64_t kTileTokens = 6;
 
 /// A model on its way through the windows.
 struct Runner {
@@ -89,8 +90,10 @@ class SideBySide {
     const auto heard = tokens.first(static_cast<size_t>(predicting));
     reference_.absorb(heard);
     for (Course& course : courses_) course.runner.absorb(heard);
-    for (int64_t at = first_position; at < predicting; at += kLogitsChunk)
-      compare(tokens, at, std::min(kLogitsChunk, predicting - at), cluster);
+    const int64_t each = kLogitsRows / (1 + static_cast<int64_t>(courses_.size()));
+    const int64_t chunk = std::max<int64_t>(1, each / kTileTokens) * kTileTokens;
+    for (int64_t at = first_position; at < predicting; at += chunk)
+      compare(tokens, at, std::min(chunk, predicting - at), cluster);
     progress_.advance(static_cast<uint64_t>(predicting) * courses_.size());
   }
 
