@@ -9,8 +9,8 @@ using test::expect_one_line;
 using test::Outcome;
 using test::run_assay;
 
-constexpr const char* kVerbs[] = {"quantize", "inspect",  "verify", "generate", "chat",
-                                  "embed",    "classify", "bench",  "estimate", "eval", "compare"};
+constexpr const char* kVerbs[] = {"quantize", "inspect", "verify",   "generate", "chat",   "embed",
+                                  "classify", "bench",   "estimate", "eval",     "compare"};
 
 class UsageTest : public testing::Test {
  protected:
