@@ -1,8 +1,7 @@
 // IQ1_M (read only): IQ1_S with blocks of 16 values and a shift per point; the f16 scale lies in the high
-// nibbles of the four words of 3-bit scales.   value = scale * (1 + 2 * s[b]) * (level +- 1/8),  level in
-// {-1, 0, 1} Source: dequantize_row_iq1_m in ggml src/ggml-quants.c.
-#include <cmath>
-
+// nibbles of the four words of 3-bit scales.
+//   value = scale * (1 + 2 * s[b]) * (level +- 1/8),  level in {-1, 0, 1}
+// Source: dequantize_row_iq1_m in ggml src/ggml-quants.c.
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
 #include "formats/blocks.hpp"
@@ -22,12 +21,9 @@ uint16_t scale_of(const IQ1_MBlock& block) {
   return static_cast<uint16_t>(bits);
 }
 
-struct IQ1_M {
-  using Block = IQ1_MBlock;
-  static constexpr int kLen = kSuperBlockLen;
-
+struct IQ1_M : PointFormat<IQ1_M, IQ1_MBlock> {
   static void decode(const Block& block, float* out) {
-    const float scale = float_from_f16(scale_of(block));
+    const float scale = IQ1_M::scale(block);
     for (int l = 0; l < 32; ++l) {
       const int b = l / 2, units = scale_word(block, b / 4) >> (b % 4 * 3) & 7;
       const int high = block.high_bits[l / 2] >> (l % 2 * 4) & 15;
@@ -37,13 +33,7 @@ struct IQ1_M {
     }
   }
 
-  static void bound(const Block& block, const float* x, float* out) {
-    float decoded[kLen];
-    decode(block, decoded);
-    bound_points(x, decoded, kLen, out);
-  }
-
-  static bool is_finite(const Block& block) { return std::isfinite(float_from_f16(scale_of(block))); }
+  static float scale(const Block& block) { return float_from_f16(scale_of(block)); }
 };
 
 }  // namespace

@@ -2,8 +2,6 @@
 // word of a 3-bit scale, a shift of the levels up or down by an eighth, and the high bits of the points.
 //   value = scale * (1 + 2 * s[b]) * (level +- 1/8),  level in {-1, 0, 1}
 // Source: dequantize_row_iq1_s in ggml src/ggml-quants.c.
-#include <cmath>
-
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
 #include "formats/blocks.hpp"
@@ -13,10 +11,7 @@
 namespace assay {
 namespace {
 
-struct IQ1_S {
-  using Block = IQ1_SBlock;
-  static constexpr int kLen = kSuperBlockLen;
-
+struct IQ1_S : PointFormat<IQ1_S, IQ1_SBlock> {
   static void decode(const Block& block, float* out) {
     const float scale = float_from_f16(block.scale);
     for (int b = 0; b < 8; ++b) {
@@ -30,14 +25,6 @@ struct IQ1_S {
       }
     }
   }
-
-  static void bound(const Block& block, const float* x, float* out) {
-    float decoded[kLen];
-    decode(block, decoded);
-    bound_points(x, decoded, kLen, out);
-  }
-
-  static bool is_finite(const Block& block) { return std::isfinite(float_from_f16(block.scale)); }
 };
 
 }  // namespace

@@ -1,8 +1,7 @@
 // IQ2_S (read only): 16 blocks of 16 values, each two points of eight; a code is 10 bits of the point, two of
-// them apart, and eight signs.   value = scale * (1/2 + s[b]) / 4 * level Source: dequantize_row_iq2_s in
-// ggml src/ggml-quants.c.
-#include <cmath>
-
+// them apart, and eight signs.
+//   value = scale * (1/2 + s[b]) / 4 * level
+// Source: dequantize_row_iq2_s in ggml src/ggml-quants.c.
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
 #include "formats/blocks.hpp"
@@ -12,10 +11,7 @@
 namespace assay {
 namespace {
 
-struct IQ2_S {
-  using Block = IQ2_SBlock;
-  static constexpr int kLen = kSuperBlockLen;
-
+struct IQ2_S : PointFormat<IQ2_S, IQ2_SBlock> {
   static void decode(const Block& block, float* out) {
     const float scale = float_from_f16(block.scale);
     for (int l = 0; l < 32; ++l) {
@@ -25,14 +21,6 @@ struct IQ2_S {
       decode_iq2_point(kIQ2SGrid[point], block.signs[l], step, out + 8 * l);
     }
   }
-
-  static void bound(const Block& block, const float* x, float* out) {
-    float decoded[kLen];
-    decode(block, decoded);
-    bound_points(x, decoded, kLen, out);
-  }
-
-  static bool is_finite(const Block& block) { return std::isfinite(float_from_f16(block.scale)); }
 };
 
 }  // namespace

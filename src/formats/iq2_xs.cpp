@@ -2,8 +2,6 @@
 // seven signs.
 //   value = scale * (1/2 + s[b]) / 4 * level
 // Source: dequantize_row_iq2_xs in ggml src/ggml-quants.c.
-#include <cmath>
-
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
 #include "formats/blocks.hpp"
@@ -13,10 +11,7 @@
 namespace assay {
 namespace {
 
-struct IQ2_XS {
-  using Block = IQ2_XSBlock;
-  static constexpr int kLen = kSuperBlockLen;
-
+struct IQ2_XS : PointFormat<IQ2_XS, IQ2_XSBlock> {
   static void decode(const Block& block, float* out) {
     const float scale = float_from_f16(block.scale);
     for (int l = 0; l < 32; ++l) {
@@ -27,14 +22,6 @@ struct IQ2_XS {
       decode_iq2_point(kIQ2XSGrid[code & 511], complete_signs(code >> 9), step, out + 8 * l);
     }
   }
-
-  static void bound(const Block& block, const float* x, float* out) {
-    float decoded[kLen];
-    decode(block, decoded);
-    bound_points(x, decoded, kLen, out);
-  }
-
-  static bool is_finite(const Block& block) { return std::isfinite(float_from_f16(block.scale)); }
 };
 
 }  // namespace

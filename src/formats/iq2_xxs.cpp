@@ -1,8 +1,7 @@
 // IQ2_XXS (read only): 8 blocks of 32 values, each four points of eight from a codebook of 256; per block a
-// 4-bit scale and four times seven signs, all in one word.   value = scale * (1/2 + s[b]) / 4 * level Source:
-// dequantize_row_iq2_xxs in ggml src/ggml-quants.c.
-#include <cmath>
-
+// 4-bit scale and four times seven signs, all in one word.
+//   value = scale * (1/2 + s[b]) / 4 * level
+// Source: dequantize_row_iq2_xxs in ggml src/ggml-quants.c.
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
 #include "formats/blocks.hpp"
@@ -12,10 +11,7 @@
 namespace assay {
 namespace {
 
-struct IQ2_XXS {
-  using Block = IQ2_XXSBlock;
-  static constexpr int kLen = kSuperBlockLen;
-
+struct IQ2_XXS : PointFormat<IQ2_XXS, IQ2_XXSBlock> {
   static void decode(const Block& block, float* out) {
     const float scale = float_from_f16(block.scale);
     for (int b = 0; b < 8; ++b) {
@@ -27,14 +23,6 @@ struct IQ2_XXS {
                          out + 32 * b + 8 * l);
     }
   }
-
-  static void bound(const Block& block, const float* x, float* out) {
-    float decoded[kLen];
-    decode(block, decoded);
-    bound_points(x, decoded, kLen, out);
-  }
-
-  static bool is_finite(const Block& block) { return std::isfinite(float_from_f16(block.scale)); }
 };
 
 }  // namespace

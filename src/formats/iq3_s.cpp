@@ -1,8 +1,7 @@
 // IQ3_S (read only): 8 blocks of 32 values, each eight points of four; a code is 9 bits of the point, one of
-// them apart, and four signs.   value = scale * (1 + 2 * s[b]) * level Source: dequantize_row_iq3_s in ggml
-// src/ggml-quants.c.
-#include <cmath>
-
+// them apart, and four signs.
+//   value = scale * (1 + 2 * s[b]) * level
+// Source: dequantize_row_iq3_s in ggml src/ggml-quants.c.
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
 #include "formats/blocks.hpp"
@@ -14,10 +13,7 @@ namespace {
 
 constexpr float kLevels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
 
-struct IQ3_S {
-  using Block = IQ3_SBlock;
-  static constexpr int kLen = kSuperBlockLen;
-
+struct IQ3_S : PointFormat<IQ3_S, IQ3_SBlock> {
   static void decode(const Block& block, float* out) {
     const float scale = float_from_f16(block.scale);
     for (int l = 0; l < 64; ++l) {
@@ -27,14 +23,6 @@ struct IQ3_S {
       decode_iq3_point(kIQ3SGrid[point], kLevels, block.signs[l / 2] >> (l % 2 * 4), step, out + 4 * l);
     }
   }
-
-  static void bound(const Block& block, const float* x, float* out) {
-    float decoded[kLen];
-    decode(block, decoded);
-    bound_points(x, decoded, kLen, out);
-  }
-
-  static bool is_finite(const Block& block) { return std::isfinite(float_from_f16(block.scale)); }
 };
 
 }  // namespace

@@ -1,8 +1,7 @@
 // IQ3_XXS (read only): 8 blocks of 32 values, each eight points of four from a codebook of 256; per block a
-// word of a 4-bit scale and four times seven signs.   value = scale * (1/2 + s[b]) / 2 * level Source:
-// dequantize_row_iq3_xxs in ggml src/ggml-quants.c.
-#include <cmath>
-
+// word of a 4-bit scale and four times seven signs.
+//   value = scale * (1/2 + s[b]) / 2 * level
+// Source: dequantize_row_iq3_xxs in ggml src/ggml-quants.c.
 #include "base/half.hpp"
 #include "formats/block_rows.hpp"
 #include "formats/blocks.hpp"
@@ -14,10 +13,7 @@ namespace {
 
 constexpr float kLevels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 
-struct IQ3_XXS {
-  using Block = IQ3_XXSBlock;
-  static constexpr int kLen = kSuperBlockLen;
-
+struct IQ3_XXS : PointFormat<IQ3_XXS, IQ3_XXSBlock> {
   static void decode(const Block& block, float* out) {
     const float scale = float_from_f16(block.scale);
     for (int b = 0; b < 8; ++b) {
@@ -30,14 +26,6 @@ struct IQ3_XXS {
       }
     }
   }
-
-  static void bound(const Block& block, const float* x, float* out) {
-    float decoded[kLen];
-    decode(block, decoded);
-    bound_points(x, decoded, kLen, out);
-  }
-
-  static bool is_finite(const Block& block) { return std::isfinite(float_from_f16(block.scale)); }
 };
 
 }  // namespace

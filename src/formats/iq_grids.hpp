@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "base/half.hpp"
+#include "formats/blocks.hpp"
 #include "formats/rounding.hpp"
 
 /// The codebooks of ggml's IQ1, IQ2 and IQ3: a code of 8 to 11 bits names a point of a lattice, whose
@@ -48,11 +50,23 @@ inline void decode_iq1_point(uint16_t point, float shift, float step, float* out
     out[j] = step * (static_cast<float>(static_cast<int>(point >> 2 * j & 3) - 1) + shift);
 }
 
-/// For codebooks no single value tells whether its code is right: the nearest point for eight values at once
-/// may lie far from one of them. What is left is that neither side leaves the other's range.
-inline void bound_points(const float* x, const float* decoded, int n, float* out) noexcept {
-  const float largest = largest_magnitude(x, n) + largest_magnitude(decoded, n);
-  std::fill(out, out + n, largest);
-}
+/// What a format of points (Format) has beside its decode(): the block, the bounds, the check of its scale.
+/// Where the scale is no member of the block, Format says where it is.
+template <class Format, class PointBlock>
+struct PointFormat {
+  using Block = PointBlock;
+  static constexpr int kLen = kSuperBlockLen;
+
+  static float scale(const Block& block) noexcept { return float_from_f16(block.scale); }
+  static bool is_finite(const Block& block) noexcept { return std::isfinite(Format::scale(block)); }
+
+  /// For codebooks no single value tells whether its code is right: the nearest point for eight values at
+  /// once may lie far from one of them. What is left is that neither side leaves the other's range.
+  static void bound(const Block& block, const float* x, float* out) noexcept {
+    float decoded[kLen];
+    Format::decode(block, decoded);
+    std::fill(out, out + kLen, largest_magnitude(x, kLen) + largest_magnitude(decoded, kLen));
+  }
+};
 
 }  // namespace assay
